@@ -1,1 +1,11 @@
+//! logpump: runs its children and carries their output to CloudWatch Logs, so that a child never waits for logging.
+//!
+//! The way of a line, in the order of the modules it meets:
+//! `child` spawns the writer; `intake` moves bytes from its pipe into its `ring`; `ship` takes them out, lets `lines`
+//! frame them and `batch` encode them, and sends the bodies. `ledger` counts every end a line can have, `report` says
+//! it, `run` wires it all. `sys` holds the only `unsafe`; `limits` every number.
+
+pub mod clock;
 pub mod limits;
+pub mod ring;
+pub mod sys;

@@ -1,0 +1,7 @@
+//! The only place with `unsafe`: what the kernel shares with us. Each file wraps one thing so that its callers need none.
+//! Knows nothing of lines, logs or policy.
+
+pub mod bell;
+pub mod mirror;
+pub mod probe;
+pub mod uring;
