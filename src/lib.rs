@@ -6,6 +6,7 @@
 //! it, `run` wires it all. `sys` holds the only `unsafe`; `limits` every number.
 
 pub mod clock;
+pub mod intake;
 pub mod limits;
 pub mod ring;
 pub mod sys;

@@ -1,0 +1,410 @@
+//! The intake thread: moves bytes from the children's pipes into their rings, and does nothing else. It never looks at
+//! a byte, never waits for ship, and neither allocates nor logs per read.
+//!
+//! A pipe is armed (idle: the kernel tells us of its first byte), due (active: it rests until its tick, then ONE read
+//! takes what gathered), stalled (its ring is full: ship wakes us) or closed.
+
+mod engine;
+mod epoll;
+mod pacing;
+pub mod pipe;
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::time::Instant;
+
+use memchr::memchr_iter;
+use rustix::io::Errno;
+
+use crate::clock;
+use crate::ring::Filler;
+use crate::sys::bell::Bell;
+use crate::sys::uring::{Read, ReadDone};
+use engine::Engine;
+pub use engine::Kind;
+use pacing::{Next, Pacing};
+use pipe::Pipe;
+
+/// One child's output, on its way in.
+pub struct Source {
+    pub name: String,
+    pub pipe: Pipe,
+    pub filler: Filler,
+}
+
+/// What others may ask of the intake.
+pub enum Command {
+    /// The child behind this pipe has ended. Its grandchildren may hold the pipe until `close_at`.
+    LeaderEnded { pipe: usize, close_at: Instant },
+    /// Take no more into the rings: count what stands in the pipes, close them, end.
+    Abandon,
+}
+
+/// The way to the intake thread.
+pub struct Remote {
+    commands: Sender<Command>,
+    bell: Arc<Bell>,
+}
+
+impl Remote {
+    /// An intake that has ended needs no command.
+    pub fn send(&self, command: Command) {
+        let _ = self.commands.send(command);
+        self.bell.ring();
+    }
+}
+
+/// The remote, and the end of it that `run` takes.
+pub fn remote(bell: &Arc<Bell>) -> (Remote, Receiver<Command>) {
+    let (commands, receiver) = channel();
+    (
+        Remote {
+            commands,
+            bell: bell.clone(),
+        },
+        receiver,
+    )
+}
+
+/// What a pipe held that could not go into its ring any more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Discarded {
+    pub lines: u64,
+    pub bytes: u64,
+}
+
+/// Runs until every pipe is closed. Per source, what was discarded.
+pub fn run(
+    kind: Kind,
+    sources: Vec<Source>,
+    bell: &Arc<Bell>,
+    commands: Receiver<Command>,
+) -> io::Result<Vec<Discarded>> {
+    let descriptors = sources.len() + 1;
+    let engine = Engine::new(kind, descriptors).or_else(|error| {
+        tracing::warn!("the {kind} engine failed to start: {error}; using epoll");
+        Engine::new(Kind::Epoll, descriptors)
+    })?;
+    let now = clock::now();
+    let mut intake = Intake {
+        engine,
+        slots: sources
+            .into_iter()
+            .map(|source| Slot::new(source, now))
+            .collect(),
+        bell: bell.clone(),
+        commands,
+        fired: Vec::with_capacity(descriptors),
+        done: Vec::with_capacity(descriptors),
+    };
+    intake.engine.arm(intake.bell_token(), bell.as_fd())?;
+    intake.turn_until_closed()?;
+    Ok(intake.slots.iter().map(|slot| slot.discarded).collect())
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Armed,
+    Due(Instant),
+    Stalled,
+    Closed,
+}
+
+struct Slot {
+    name: String,
+    /// None once closed.
+    reader: Option<OwnedFd>,
+    pipe_bytes: usize,
+    filler: Filler,
+    pacing: Pacing,
+    state: State,
+    last_read: Instant,
+    /// Set when the child has ended: the pipe is closed then, even if others hold it.
+    close_at: Option<Instant>,
+    /// What may still be read after `close_at`: whoever holds the pipe may never stop writing.
+    last_bytes: usize,
+    discarded: Discarded,
+}
+
+impl Slot {
+    fn new(source: Source, now: Instant) -> Slot {
+        Slot {
+            name: source.name,
+            reader: Some(source.pipe.reader),
+            pipe_bytes: source.pipe.bytes,
+            filler: source.filler,
+            pacing: Pacing::new(),
+            state: State::Due(now),
+            last_read: now,
+            close_at: None,
+            last_bytes: source.pipe.bytes,
+            discarded: Discarded::default(),
+        }
+    }
+
+    /// Pipes that are nearly due are read with those that are: they fall into step, and share the wake-up.
+    fn is_due(&self, now: Instant) -> bool {
+        matches!(self.state, State::Due(at) if at <= now + self.pacing.tick() / 4)
+    }
+
+    fn is_overdue(&self, now: Instant) -> bool {
+        self.close_at.is_some_and(|close_at| close_at <= now)
+    }
+
+    /// Takes what stands in the pipe out of it, counts it and lets it go. Bounded: a holder may go on writing.
+    fn discard(&mut self) {
+        let Some(reader) = &self.reader else { return };
+        let mut buffer = [0u8; 16 * 1024];
+        let mut last = b'\n';
+        let mut budget = 2 * self.pipe_bytes;
+        while budget > 0 {
+            match rustix::io::read(reader, &mut buffer) {
+                Ok(0) => break,
+                Ok(count) => {
+                    self.discarded.bytes += count as u64;
+                    self.discarded.lines += memchr_iter(b'\n', &buffer[..count]).count() as u64;
+                    last = buffer[count - 1];
+                    budget = budget.saturating_sub(count);
+                }
+                Err(Errno::INTR) => {}
+                Err(_) => break,
+            }
+        }
+        if last != b'\n' {
+            self.discarded.lines += 1;
+        }
+    }
+}
+
+struct Intake {
+    engine: Engine,
+    slots: Vec<Slot>,
+    bell: Arc<Bell>,
+    commands: Receiver<Command>,
+    fired: Vec<u32>,
+    done: Vec<ReadDone>,
+}
+
+impl Intake {
+    /// Tokens below it are slots.
+    fn bell_token(&self) -> u32 {
+        self.slots.len() as u32
+    }
+
+    fn turn_until_closed(&mut self) -> io::Result<()> {
+        while self.slots.iter().any(|slot| slot.state != State::Closed) {
+            let turned = self.read_due().and_then(|()| self.sleep());
+            if let Err(error) = turned {
+                self.fall_back(&error)?;
+            }
+            self.obey();
+        }
+        Ok(())
+    }
+
+    /// One read of each pipe that is due, all in one call.
+    fn read_due(&mut self) -> io::Result<()> {
+        let now = clock::now();
+        for slot in &mut self.slots {
+            if slot.is_due(now) && slot.filler.vacant().is_empty() && slot.filler.stall() {
+                slot.state = State::Stalled;
+            }
+        }
+        let reads = self
+            .slots
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, slot)| slot.is_due(now))
+            .filter_map(|(token, slot)| {
+                Some(Read {
+                    token: token as u32,
+                    fd: slot.reader.as_ref()?.as_fd(),
+                    buffer: slot.filler.vacant(),
+                })
+            });
+        self.done.clear();
+        let read = self.engine.read_all(reads, &mut self.done);
+        // Also after a failure: what was read must not be lost.
+        let now = clock::now();
+        let wall_ms = clock::wall_ms();
+        let done = std::mem::take(&mut self.done);
+        for answer in &done {
+            self.take_in(answer.token, answer.result, now, wall_ms)?;
+        }
+        self.done = done;
+        read
+    }
+
+    /// What a read brought, and when the pipe is looked at next.
+    fn take_in(
+        &mut self,
+        token: u32,
+        result: Result<usize, Errno>,
+        now: Instant,
+        wall_ms: i64,
+    ) -> io::Result<()> {
+        let slot = &mut self.slots[token as usize];
+        let gathered = match result {
+            Ok(0) => {
+                self.close(token);
+                return Ok(());
+            }
+            Ok(bytes) => {
+                slot.filler.publish(bytes, wall_ms);
+                bytes
+            }
+            Err(Errno::AGAIN | Errno::INTR) => 0,
+            Err(error) => {
+                tracing::error!(
+                    "reading the output of {} failed: {error}; its pipe is closed",
+                    slot.name
+                );
+                self.close(token);
+                return Ok(());
+            }
+        };
+        if slot.is_overdue(now) {
+            slot.last_bytes = slot.last_bytes.saturating_sub(gathered);
+            if gathered == 0 || slot.last_bytes == 0 {
+                tracing::warn!(
+                    "{} ended, yet another process holds its output open: closed after --eof-grace",
+                    slot.name
+                );
+                slot.discard();
+                self.close(token);
+                return Ok(());
+            }
+        }
+        let elapsed = now - slot.last_read;
+        slot.last_read = now;
+        slot.state = match slot.pacing.after_read(gathered, slot.pipe_bytes, elapsed) {
+            _ if slot.filler.vacant().is_empty() => State::Due(now),
+            Next::Rest(rest) => State::Due(now + rest),
+            Next::Arm => {
+                // Do not arm an active pipe: an armed pipe makes every write() wake us.
+                let reader = slot.reader.as_ref().expect("an open slot has its reader");
+                self.engine.arm(token, reader.as_fd())?;
+                State::Armed
+            }
+        };
+        Ok(())
+    }
+
+    /// Sleeps until something is due or armed pipes or the bell call.
+    fn sleep(&mut self) -> io::Result<()> {
+        let now = clock::now();
+        let mut tick = None::<Instant>;
+        let mut deadline = None::<Instant>;
+        for slot in &self.slots {
+            match slot.state {
+                State::Due(at) => tick = Some(tick.map_or(at, |tick| tick.min(at))),
+                State::Armed => deadline = [deadline, slot.close_at].into_iter().flatten().min(),
+                State::Stalled | State::Closed => {}
+            }
+        }
+        let mut fired = std::mem::take(&mut self.fired);
+        fired.clear();
+        let waited = match tick {
+            Some(tick) if tick <= now => Ok(()),
+            Some(tick) => self.engine.wait(Some(tick - now), false, &mut fired),
+            None if self.slots.iter().all(|slot| slot.state == State::Closed) => Ok(()),
+            None => {
+                let timeout = deadline.map(|deadline| deadline.saturating_duration_since(now));
+                self.engine.wait(timeout, true, &mut fired)
+            }
+        };
+        for token in &fired {
+            self.answer(*token)?;
+        }
+        self.fired = fired;
+        waited
+    }
+
+    fn answer(&mut self, token: u32) -> io::Result<()> {
+        let now = clock::now();
+        if token == self.bell_token() {
+            self.engine.fired(self.bell.as_fd())?;
+            self.bell.clear();
+            self.engine.arm(token, self.bell.as_fd())?;
+            for slot in &mut self.slots {
+                if slot.state == State::Stalled && !slot.filler.is_stalled() {
+                    slot.state = State::Due(now);
+                }
+            }
+            return Ok(());
+        }
+        let slot = &mut self.slots[token as usize];
+        if let (State::Armed, Some(reader)) = (slot.state, &slot.reader) {
+            self.engine.fired(reader.as_fd())?;
+            slot.state = State::Due(now);
+            slot.last_read = now;
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self) {
+        loop {
+            match self.commands.try_recv() {
+                Ok(Command::LeaderEnded { pipe, close_at }) => {
+                    self.slots[pipe].close_at = Some(close_at)
+                }
+                Ok(Command::Abandon) => {
+                    for token in 0..self.bell_token() {
+                        self.slots[token as usize].discard();
+                        self.close(token);
+                    }
+                }
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+            }
+        }
+        let now = clock::now();
+        for token in 0..self.bell_token() {
+            let slot = &mut self.slots[token as usize];
+            if slot.state == State::Armed && slot.is_overdue(now) {
+                // One last read; what it finds decides.
+                let reader = slot.reader.as_ref().expect("an armed slot has its reader");
+                if self.engine.disarm(token, reader.as_fd()).is_ok() {
+                    slot.state = State::Due(now);
+                }
+            }
+        }
+    }
+
+    fn close(&mut self, token: u32) {
+        let slot = &mut self.slots[token as usize];
+        if let Some(reader) = slot.reader.take() {
+            if slot.state == State::Armed {
+                let _ = self.engine.disarm(token, reader.as_fd());
+            }
+            slot.state = State::Closed;
+            slot.filler.end();
+        }
+    }
+
+    /// A kernel that let us set io_uring up may refuse it later.
+    fn fall_back(&mut self, error: &io::Error) -> io::Result<()> {
+        if self.engine.kind() == Kind::Epoll {
+            return Err(io::Error::new(
+                error.kind(),
+                format!("the epoll engine failed: {error}"),
+            ));
+        }
+        tracing::warn!("io_uring failed while running: {error}; going on with epoll");
+        self.engine = Engine::new(Kind::Epoll, self.slots.len() + 1)?;
+        self.engine.arm(self.bell_token(), self.bell.as_fd())?;
+        let now = clock::now();
+        for slot in &mut self.slots {
+            if slot.state == State::Armed {
+                slot.state = State::Due(now);
+            }
+        }
+        // A ring at the bell may have gone down with the old engine.
+        self.bell.ring();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+//! How long an active pipe rests between two reads. Pure.
+//! What costs is not the read but the wake-up: a write() that wakes nobody costs its writer a tenth of one that wakes a
+//! sleeping reader. So nothing waits on an active pipe, and the rest follows its rate.
+
+use std::time::Duration;
+
+use crate::limits::{EMPTY_TICKS_BEFORE_ARMED, TICK_MAX, TICK_MIN};
+
+/// The rest of one active pipe, aiming at a quarter of the pipe per read.
+#[derive(Debug, Clone, Copy)]
+pub struct Pacing {
+    tick: Duration,
+    empty_ticks: u32,
+}
+
+/// What to do with the pipe after a read.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    Rest(Duration),
+    Arm,
+}
+
+impl Pacing {
+    pub fn new() -> Pacing {
+        Pacing {
+            tick: TICK_MIN,
+            empty_ticks: 0,
+        }
+    }
+
+    pub fn tick(&self) -> Duration {
+        self.tick
+    }
+
+    /// A read took `gathered` bytes out of a pipe of `pipe_bytes`, `elapsed` after the one before.
+    pub fn after_read(&mut self, gathered: usize, pipe_bytes: usize, elapsed: Duration) -> Next {
+        if gathered == 0 {
+            self.empty_ticks += 1;
+            if self.empty_ticks >= EMPTY_TICKS_BEFORE_ARMED {
+                *self = Pacing::new();
+                return Next::Arm;
+            }
+        } else {
+            self.empty_ticks = 0;
+        }
+        let wanted = elapsed
+            .as_nanos()
+            .saturating_mul(pipe_bytes as u128 / 4)
+            .checked_div(gathered as u128)
+            .and_then(|nanos| u64::try_from(nanos).ok())
+            .map_or(TICK_MAX, Duration::from_nanos);
+        self.tick = wanted.min(self.tick * 2).clamp(TICK_MIN, TICK_MAX);
+        Next::Rest(self.tick)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PIPE: usize = 256 * 1024;
+    const MS: Duration = Duration::from_millis(1);
+
+    fn rest(pacing: &mut Pacing, gathered: usize, elapsed: Duration) -> Duration {
+        match pacing.after_read(gathered, PIPE, elapsed) {
+            Next::Rest(rest) => rest,
+            Next::Arm => panic!("armed"),
+        }
+    }
+
+    #[test]
+    fn the_rest_aims_at_a_quarter_of_the_pipe() {
+        let mut pacing = Pacing {
+            tick: MS,
+            empty_ticks: 0,
+        };
+        // 128 KiB in 1 ms: a quarter gathers in half the time.
+        assert_eq!(rest(&mut pacing, PIPE / 2, MS), MS / 2);
+    }
+
+    #[test]
+    fn the_rest_at_most_doubles_and_stays_between_its_bounds() {
+        let mut pacing = Pacing::new();
+        let rests: Vec<_> = (0..6)
+            .map(|_| rest(&mut pacing, 1, MS).as_micros())
+            .collect();
+        assert_eq!(rests, [500, 1000, 2000, 4000, 4000, 4000]);
+        assert_eq!(rest(&mut pacing, PIPE, MS / 10), TICK_MIN);
+    }
+
+    #[test]
+    fn the_fourth_empty_read_in_a_row_arms_and_starts_over() {
+        let mut pacing = Pacing::new();
+        for _ in 0..3 {
+            rest(&mut pacing, 0, MS);
+        }
+        rest(&mut pacing, 100, MS);
+        for _ in 0..3 {
+            rest(&mut pacing, 0, MS);
+        }
+        assert_eq!(pacing.after_read(0, PIPE, MS), Next::Arm);
+        assert_eq!(pacing.tick(), TICK_MIN);
+    }
+}

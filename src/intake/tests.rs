@@ -1,0 +1,162 @@
+//! Both engines, against real pipes.
+
+use super::*;
+use crate::ring::{Drainer, ring};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+const RING_BYTES: usize = 64 * 1024;
+const GIVE_UP: Duration = Duration::from_secs(20);
+
+struct Rig {
+    writers: Vec<Option<OwnedFd>>,
+    drainers: Vec<Drainer>,
+    remote: Remote,
+    ship_bell: Arc<Bell>,
+    thread: JoinHandle<io::Result<Vec<Discarded>>>,
+}
+
+fn start(kind: Kind, pipes: usize) -> Rig {
+    let (intake_bell, ship_bell) = (Bell::new().unwrap(), Bell::new().unwrap());
+    let (mut writers, mut drainers, mut sources) = (Vec::new(), Vec::new(), Vec::new());
+    for index in 0..pipes {
+        let (pipe, writer, _) = pipe::open(65_536).unwrap();
+        let (filler, drainer) = ring(RING_BYTES, &intake_bell, &ship_bell).unwrap();
+        writers.push(Some(writer));
+        drainers.push(drainer);
+        sources.push(Source {
+            name: format!("child-{index}"),
+            pipe,
+            filler,
+        });
+    }
+    let (remote, commands) = remote(&intake_bell);
+    let thread = std::thread::spawn(move || run(kind, sources, &intake_bell, commands));
+    Rig {
+        writers,
+        drainers,
+        remote,
+        ship_bell,
+        thread,
+    }
+}
+
+impl Rig {
+    /// Takes everything out of one ring until it has `bytes` or has ended.
+    fn drain(&mut self, pipe: usize, bytes: usize) -> Vec<u8> {
+        let mut seen = Vec::new();
+        let give_up = clock::now() + GIVE_UP;
+        loop {
+            let drainer = &mut self.drainers[pipe];
+            let ended = drainer.ended();
+            let occupied = drainer.occupied();
+            let count = occupied.len();
+            seen.extend_from_slice(occupied);
+            drainer.release(count);
+            if ended || seen.len() >= bytes {
+                return seen;
+            }
+            assert!(
+                clock::now() < give_up,
+                "{} of {bytes} bytes after {GIVE_UP:?}",
+                seen.len()
+            );
+            if drainer.sleep_until(drainer.filled() + 1) {
+                self.ship_bell.wait(Some(Duration::from_secs(1)));
+            }
+        }
+    }
+}
+
+fn both(test: impl Fn(Kind)) {
+    test(Kind::Uring);
+    test(Kind::Epoll);
+}
+
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|index| (index % 251) as u8).collect()
+}
+
+#[test]
+fn every_byte_comes_through_a_ring_that_is_smaller_than_the_output() {
+    both(|kind| {
+        let mut rig = start(kind, 1);
+        let sent = pattern(3_000_000);
+        let writer = rig.writers[0].take().unwrap();
+        let expected = sent.clone();
+        let writing = std::thread::spawn(move || {
+            let mut rest = &sent[..];
+            while !rest.is_empty() {
+                let count = rustix::io::write(&writer, &rest[..rest.len().min(999)]).unwrap();
+                rest = &rest[count..];
+            }
+        });
+        assert!(rig.drain(0, usize::MAX) == expected);
+        writing.join().unwrap();
+        assert_eq!(rig.thread.join().unwrap().unwrap(), [Discarded::default()]);
+    });
+}
+
+#[test]
+fn a_line_after_a_silence_is_seen_and_the_end_ends_the_ring() {
+    both(|kind| {
+        let mut rig = start(kind, 3);
+        for round in 0..5u8 {
+            for pipe in [2, 0] {
+                let line = [b'a' + round, b'\n'];
+                rustix::io::write(rig.writers[pipe].as_ref().unwrap(), &line).unwrap();
+                assert_eq!(rig.drain(pipe, 2), line);
+            }
+            // Longer than four empty ticks: the pipes are armed again.
+            rig.ship_bell.wait(Some(Duration::from_millis(20)));
+        }
+        rig.writers.clear();
+        for pipe in 0..3 {
+            assert_eq!(rig.drain(pipe, usize::MAX), b"");
+        }
+        rig.thread.join().unwrap().unwrap();
+    });
+}
+
+#[test]
+fn a_pipe_that_others_hold_is_closed_when_its_grace_is_over_and_its_bytes_are_kept() {
+    both(|kind| {
+        let mut rig = start(kind, 1);
+        rustix::io::write(rig.writers[0].as_ref().unwrap(), b"before\n").unwrap();
+        assert_eq!(rig.drain(0, 7), b"before\n");
+        let close_at = clock::now() + Duration::from_millis(50);
+        rig.remote.send(Command::LeaderEnded { pipe: 0, close_at });
+        rustix::io::write(rig.writers[0].as_ref().unwrap(), b"grandchild\n").unwrap();
+        assert_eq!(rig.drain(0, usize::MAX), b"grandchild\n");
+        let writer = rig.writers[0].take().unwrap();
+        assert_eq!(rig.thread.join().unwrap().unwrap(), [Discarded::default()]);
+        assert_eq!(rustix::io::write(&writer, b"late"), Err(Errno::PIPE));
+    });
+}
+
+#[test]
+fn what_stands_in_an_abandoned_pipe_is_counted() {
+    both(|kind| {
+        let mut rig = start(kind, 1);
+        // One byte more than the ring holds, in whole lines; nobody drains.
+        let line = b"0123456789abcde\n";
+        let lines = RING_BYTES / line.len() + 100;
+        for _ in 0..lines {
+            rustix::io::write(rig.writers[0].as_ref().unwrap(), line).unwrap();
+        }
+        while rig.drainers[0].occupied_bytes() < RING_BYTES {
+            std::thread::yield_now();
+        }
+        rig.remote.send(Command::Abandon);
+        let discarded = rig.thread.join().unwrap().unwrap()[0];
+        assert_eq!(
+            discarded,
+            Discarded {
+                lines: 100,
+                bytes: 100 * line.len() as u64
+            }
+        );
+        assert_eq!(rig.drainers[0].occupied_bytes(), RING_BYTES);
+        assert!(rig.drainers[0].ended());
+    });
+}
