@@ -9,9 +9,7 @@ pub fn now() -> Instant {
 
 /// Wall-clock time since the epoch; zero if the clock stands before 1970.
 pub fn wall() -> Duration {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Wall-clock milliseconds since the epoch: the unit of a log event's timestamp.

@@ -5,8 +5,16 @@
 //! frame them and `batch` encode them, and sends the bodies. `ledger` counts every end a line can have, `report` says
 //! it, `run` wires it all. `sys` holds the only `unsafe`; `limits` every number.
 
+pub mod batch;
+pub mod child;
+pub mod cli;
 pub mod clock;
 pub mod intake;
+pub mod ledger;
 pub mod limits;
+pub mod lines;
+pub mod report;
 pub mod ring;
+pub mod run;
+pub mod ship;
 pub mod sys;

@@ -62,3 +62,54 @@ pub const CHILDREN_MAX: usize = 1024;
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// One whole call: connect, send, answer.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Bodies that a stream may have waiting for a place in the window: one to go next, one being finished.
+pub const WAITING_BODIES_PER_STREAM_MAX: usize = 2;
+/// Beyond the bodies in flight, so many bodies' worth of bytes may wait, over all streams.
+pub const WAITING_BODIES_MAX: usize = 4;
+/// What one body takes when we count how many may be held: a full batch of 150-byte lines is 1.15 MB of JSON.
+pub const BODY_BYTES_TYPICAL: usize = BATCH_BYTES_MAX + BATCH_BYTES_MAX / 4;
+/// CreateLogStream calls at the same time: the quota is 50 a second for the whole account and region.
+/// Source: CloudWatch Logs quotas.
+pub const CREATIONS_IN_FLIGHT_MAX: usize = 8;
+
+/// The first back-off of a call that was throttled or failed; it doubles with every attempt, and the wait is drawn
+/// evenly between nothing and it ("full jitter").
+pub const BACKOFF_FIRST: Duration = Duration::from_millis(100);
+/// The same for what only a person can mend: a missing group, a missing right, a wrong name.
+pub const BACKOFF_SLOW_FIRST: Duration = Duration::from_secs(2);
+pub const BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// While the last lines are being delivered, nothing is gained by waiting long.
+pub const BACKOFF_DRAIN_MAX: Duration = Duration::from_secs(1);
+
+// ---- Timestamps ------------------------------------------------------------------------------
+
+/// How far timestamps may run ahead of the wall clock so that no two batches of a stream share a millisecond.
+/// The service refuses events more than 2 hours ahead.
+pub const AHEAD_OF_CLOCK_MS_MAX: i64 = 1000;
+
+// ---- Own output ------------------------------------------------------------------------------
+
+/// `--tee` holds at most this many chunks of at most this many bytes: 4 MiB.
+pub const TEE_CHUNKS_MAX: usize = 64;
+pub const TEE_CHUNK_BYTES_MAX: usize = 64 * 1024;
+/// logpump's own messages that may wait for a slow stderr; more are dropped and counted.
+pub const OWN_MESSAGES_MAX: usize = 1024;
+/// The SDK's blocking calls (name resolution) at the same time.
+pub const SDK_THREADS_MAX: usize = 4;
+
+// ---- Embedded sink ---------------------------------------------------------------------------
+
+/// One write(2) to a file.
+pub const FILE_WRITE_BYTES_MAX: usize = 1024 * 1024;
+/// How long to wait before a failed write is tried again.
+pub const FILE_RETRY: Duration = Duration::from_secs(1);
+
+// ---- Options ---------------------------------------------------------------------------------
+
+pub const FLUSH_INTERVAL_MIN: Duration = Duration::from_millis(10);
+pub const FLUSH_INTERVAL_MAX: Duration = Duration::from_secs(60 * 60);
+/// Of --grace, --drain-timeout and --eof-grace.
+pub const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// What our own end may take beside the waits that the user set: joining threads, the last messages, the report.
+pub const END_SLACK: Duration = Duration::from_millis(800);

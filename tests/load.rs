@@ -16,12 +16,7 @@ mod writing;
 
 fn load(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_logpump-load"));
-    for name in [
-        "AWS_ACCESS_KEY_ID",
-        "AWS_PROFILE",
-        "AWS_REGION",
-        "AWS_ENDPOINT_URL",
-    ] {
+    for name in ["AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_REGION", "AWS_ENDPOINT_URL"] {
         command.env_remove(name);
     }
     command.args(args).stdin(Stdio::null());
@@ -60,23 +55,14 @@ fn verify(bytes: &[u8], args: &[&str]) -> (Option<i32>, Value) {
         .unwrap();
     child.stdin.take().unwrap().write_all(bytes).unwrap();
     let output = child.wait_with_output().unwrap();
-    (
-        output.status.code(),
-        serde_json::from_slice(&output.stdout).unwrap(),
-    )
+    (output.status.code(), serde_json::from_slice(&output.stdout).unwrap())
 }
 
 /// missing, doubled, out of order, altered of the first writer, then foreign.
 fn faults(found: &Value) -> [u64; 5] {
     let of_writer = |name: &str| found["writers"][0][name].as_u64().unwrap();
     let foreign = found["foreign"].as_u64().unwrap();
-    [
-        of_writer("missing"),
-        of_writer("doubled"),
-        of_writer("out_of_order"),
-        of_writer("altered"),
-        foreign,
-    ]
+    [of_writer("missing"), of_writer("doubled"), of_writer("out_of_order"), of_writer("altered"), foreign]
 }
 
 /// Lines with their newlines.

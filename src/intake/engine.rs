@@ -68,11 +68,7 @@ impl Engine {
         }
     }
 
-    pub fn read_all<'a>(
-        &mut self,
-        reads: impl Iterator<Item = Read<'a>>,
-        done: &mut Vec<ReadDone>,
-    ) -> io::Result<()> {
+    pub fn read_all<'a>(&mut self, reads: impl Iterator<Item = Read<'a>>, done: &mut Vec<ReadDone>) -> io::Result<()> {
         match self {
             Engine::Uring(uring) => uring.read_all(reads, done),
             Engine::Epoll(epoll) => {
@@ -83,12 +79,7 @@ impl Engine {
     }
 
     /// Sleeps until an armed descriptor fires (`early`), or through all of `timeout`; appends the tokens that fired.
-    pub fn wait(
-        &mut self,
-        timeout: Option<Duration>,
-        early: bool,
-        fired: &mut Vec<u32>,
-    ) -> io::Result<()> {
+    pub fn wait(&mut self, timeout: Option<Duration>, early: bool, fired: &mut Vec<u32>) -> io::Result<()> {
         match self {
             Engine::Uring(uring) => uring.wait(timeout, early, fired),
             Engine::Epoll(epoll) => epoll.wait(timeout, early, fired),

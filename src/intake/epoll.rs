@@ -20,15 +20,8 @@ pub struct Epoll {
 impl Epoll {
     pub fn new(descriptors: usize) -> io::Result<Epoll> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        let none = Event {
-            flags: EventFlags::empty(),
-            data: EventData::new_u64(0),
-        };
-        Ok(Epoll {
-            epoll,
-            events: vec![none; descriptors.max(1)],
-            armed: 0,
-        })
+        let none = Event { flags: EventFlags::empty(), data: EventData::new_u64(0) };
+        Ok(Epoll { epoll, events: vec![none; descriptors.max(1)], armed: 0 })
     }
 
     /// A descriptor stands in the set only while it is armed: a member, even a disabled one, costs its writer a call.
@@ -46,11 +39,7 @@ impl Epoll {
         Ok(())
     }
 
-    pub fn read_all<'a>(
-        &mut self,
-        reads: impl Iterator<Item = Read<'a>>,
-        done: &mut Vec<ReadDone>,
-    ) {
+    pub fn read_all<'a>(&mut self, reads: impl Iterator<Item = Read<'a>>, done: &mut Vec<ReadDone>) {
         for read in reads {
             let result = loop {
                 match rustix::io::read(read.fd, &mut *read.buffer) {
@@ -58,20 +47,12 @@ impl Epoll {
                     result => break result,
                 }
             };
-            done.push(ReadDone {
-                token: read.token,
-                result,
-            });
+            done.push(ReadDone { token: read.token, result });
         }
     }
 
     /// As `Uring::wait`.
-    pub fn wait(
-        &mut self,
-        timeout: Option<Duration>,
-        early: bool,
-        fired: &mut Vec<u32>,
-    ) -> io::Result<()> {
+    pub fn wait(&mut self, timeout: Option<Duration>, early: bool, fired: &mut Vec<u32>) -> io::Result<()> {
         let timeout = match (timeout, early) {
             (Some(timeout), false) => {
                 // epoll counts in milliseconds, and would let every armed pipe's writer wake us.
@@ -84,19 +65,13 @@ impl Epoll {
             // Rounded up: a wait that ends too early only comes back.
             (timeout, _) => timeout.map(|timeout| timeout + Duration::from_millis(1)),
         };
-        let timeout = timeout.map(|timeout| Timespec {
-            tv_sec: timeout.as_secs() as i64,
-            tv_nsec: i64::from(timeout.subsec_nanos()),
-        });
+        let timeout = timeout
+            .map(|timeout| Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) });
         let count = match epoll::wait(&self.epoll, &mut self.events[..], timeout.as_ref()) {
             Err(Errno::INTR) => 0,
             count => count?,
         };
-        fired.extend(
-            self.events[..count]
-                .iter()
-                .map(|event| event.data.u64() as u32),
-        );
+        fired.extend(self.events[..count].iter().map(|event| event.data.u64() as u32));
         Ok(())
     }
 }

@@ -59,13 +59,7 @@ impl Remote {
 /// The remote, and the end of it that `run` takes.
 pub fn remote(bell: &Arc<Bell>) -> (Remote, Receiver<Command>) {
     let (commands, receiver) = channel();
-    (
-        Remote {
-            commands,
-            bell: bell.clone(),
-        },
-        receiver,
-    )
+    (Remote { commands, bell: bell.clone() }, receiver)
 }
 
 /// What a pipe held that could not go into its ring any more.
@@ -90,10 +84,7 @@ pub fn run(
     let now = clock::now();
     let mut intake = Intake {
         engine,
-        slots: sources
-            .into_iter()
-            .map(|source| Slot::new(source, now))
-            .collect(),
+        slots: sources.into_iter().map(|source| Slot::new(source, now)).collect(),
         bell: bell.clone(),
         commands,
         fired: Vec::with_capacity(descriptors),
@@ -212,17 +203,9 @@ impl Intake {
                 slot.state = State::Stalled;
             }
         }
-        let reads = self
-            .slots
-            .iter_mut()
-            .enumerate()
-            .filter(|(_, slot)| slot.is_due(now))
-            .filter_map(|(token, slot)| {
-                Some(Read {
-                    token: token as u32,
-                    fd: slot.reader.as_ref()?.as_fd(),
-                    buffer: slot.filler.vacant(),
-                })
+        let reads =
+            self.slots.iter_mut().enumerate().filter(|(_, slot)| slot.is_due(now)).filter_map(|(token, slot)| {
+                Some(Read { token: token as u32, fd: slot.reader.as_ref()?.as_fd(), buffer: slot.filler.vacant() })
             });
         self.done.clear();
         let read = self.engine.read_all(reads, &mut self.done);
@@ -238,13 +221,7 @@ impl Intake {
     }
 
     /// What a read brought, and when the pipe is looked at next.
-    fn take_in(
-        &mut self,
-        token: u32,
-        result: Result<usize, Errno>,
-        now: Instant,
-        wall_ms: i64,
-    ) -> io::Result<()> {
+    fn take_in(&mut self, token: u32, result: Result<usize, Errno>, now: Instant, wall_ms: i64) -> io::Result<()> {
         let slot = &mut self.slots[token as usize];
         let gathered = match result {
             Ok(0) => {
@@ -257,10 +234,7 @@ impl Intake {
             }
             Err(Errno::AGAIN | Errno::INTR) => 0,
             Err(error) => {
-                tracing::error!(
-                    "reading the output of {} failed: {error}; its pipe is closed",
-                    slot.name
-                );
+                tracing::error!("reading the output of {} failed: {error}; its pipe is closed", slot.name);
                 self.close(token);
                 return Ok(());
             }
@@ -347,9 +321,7 @@ impl Intake {
     fn obey(&mut self) {
         loop {
             match self.commands.try_recv() {
-                Ok(Command::LeaderEnded { pipe, close_at }) => {
-                    self.slots[pipe].close_at = Some(close_at)
-                }
+                Ok(Command::LeaderEnded { pipe, close_at }) => self.slots[pipe].close_at = Some(close_at),
                 Ok(Command::Abandon) => {
                     for token in 0..self.bell_token() {
                         self.slots[token as usize].discard();
@@ -386,10 +358,7 @@ impl Intake {
     /// A kernel that let us set io_uring up may refuse it later.
     fn fall_back(&mut self, error: &io::Error) -> io::Result<()> {
         if self.engine.kind() == Kind::Epoll {
-            return Err(io::Error::new(
-                error.kind(),
-                format!("the epoll engine failed: {error}"),
-            ));
+            return Err(io::Error::new(error.kind(), format!("the epoll engine failed: {error}")));
         }
         tracing::warn!("io_uring failed while running: {error}; going on with epoll");
         self.engine = Engine::new(Kind::Epoll, self.slots.len() + 1)?;

@@ -22,10 +22,7 @@ pub enum Next {
 
 impl Pacing {
     pub fn new() -> Pacing {
-        Pacing {
-            tick: TICK_MIN,
-            empty_ticks: 0,
-        }
+        Pacing { tick: TICK_MIN, empty_ticks: 0 }
     }
 
     pub fn tick(&self) -> Duration {
@@ -70,10 +67,7 @@ mod tests {
 
     #[test]
     fn the_rest_aims_at_a_quarter_of_the_pipe() {
-        let mut pacing = Pacing {
-            tick: MS,
-            empty_ticks: 0,
-        };
+        let mut pacing = Pacing { tick: MS, empty_ticks: 0 };
         // 128 KiB in 1 ms: a quarter gathers in half the time.
         assert_eq!(rest(&mut pacing, PIPE / 2, MS), MS / 2);
     }
@@ -81,9 +75,7 @@ mod tests {
     #[test]
     fn the_rest_at_most_doubles_and_stays_between_its_bounds() {
         let mut pacing = Pacing::new();
-        let rests: Vec<_> = (0..6)
-            .map(|_| rest(&mut pacing, 1, MS).as_micros())
-            .collect();
+        let rests: Vec<_> = (0..6).map(|_| rest(&mut pacing, 1, MS).as_micros()).collect();
         assert_eq!(rests, [500, 1000, 2000, 4000, 4000, 4000]);
         assert_eq!(rest(&mut pacing, PIPE, MS / 10), TICK_MIN);
     }

@@ -37,11 +37,7 @@ mod tests {
     fn a_pipe_has_the_size_asked_for_and_only_our_end_does_not_block() {
         let (pipe, writer, warning) = open(256 * 1024).unwrap();
         assert_eq!((pipe.bytes, warning), (256 * 1024, None));
-        assert!(
-            fcntl_getfl(&pipe.reader)
-                .unwrap()
-                .contains(OFlags::NONBLOCK)
-        );
+        assert!(fcntl_getfl(&pipe.reader).unwrap().contains(OFlags::NONBLOCK));
         assert!(!fcntl_getfl(&writer).unwrap().contains(OFlags::NONBLOCK));
     }
 

@@ -24,21 +24,11 @@ fn start(kind: Kind, pipes: usize) -> Rig {
         let (filler, drainer) = ring(RING_BYTES, &intake_bell, &ship_bell).unwrap();
         writers.push(Some(writer));
         drainers.push(drainer);
-        sources.push(Source {
-            name: format!("child-{index}"),
-            pipe,
-            filler,
-        });
+        sources.push(Source { name: format!("child-{index}"), pipe, filler });
     }
     let (remote, commands) = remote(&intake_bell);
     let thread = std::thread::spawn(move || run(kind, sources, &intake_bell, commands));
-    Rig {
-        writers,
-        drainers,
-        remote,
-        ship_bell,
-        thread,
-    }
+    Rig { writers, drainers, remote, ship_bell, thread }
 }
 
 impl Rig {
@@ -56,11 +46,7 @@ impl Rig {
             if ended || seen.len() >= bytes {
                 return seen;
             }
-            assert!(
-                clock::now() < give_up,
-                "{} of {bytes} bytes after {GIVE_UP:?}",
-                seen.len()
-            );
+            assert!(clock::now() < give_up, "{} of {bytes} bytes after {GIVE_UP:?}", seen.len());
             if drainer.sleep_until(drainer.filled() + 1) {
                 self.ship_bell.wait(Some(Duration::from_secs(1)));
             }
@@ -149,13 +135,7 @@ fn what_stands_in_an_abandoned_pipe_is_counted() {
         }
         rig.remote.send(Command::Abandon);
         let discarded = rig.thread.join().unwrap().unwrap()[0];
-        assert_eq!(
-            discarded,
-            Discarded {
-                lines: 100,
-                bytes: 100 * line.len() as u64
-            }
-        );
+        assert_eq!(discarded, Discarded { lines: 100, bytes: 100 * line.len() as u64 });
         assert_eq!(rig.drainers[0].occupied_bytes(), RING_BYTES);
         assert!(rig.drainers[0].ended());
     });

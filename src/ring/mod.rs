@@ -36,11 +36,7 @@ struct Shared {
 }
 
 /// A ring of `bytes` (a power of two); the bells wake the thread at either end.
-pub fn ring(
-    bytes: usize,
-    intake_bell: &Arc<Bell>,
-    ship_bell: &Arc<Bell>,
-) -> io::Result<(Filler, Drainer)> {
+pub fn ring(bytes: usize, intake_bell: &Arc<Bell>, ship_bell: &Arc<Bell>) -> io::Result<(Filler, Drainer)> {
     let (fill, drain) = byte_ring(bytes)?;
     let (marks_in, marks_out) = HeapRb::new((bytes / RING_BYTES_PER_MARK).max(1)).split();
     let shared = Arc::new(Shared {
@@ -50,28 +46,9 @@ pub fn ring(
         intake_bell: intake_bell.clone(),
         ship_bell: ship_bell.clone(),
     });
-    let filler = Filler {
-        fill,
-        marks: marks_in,
-        last_mark_ms: None,
-        filled: 0,
-        shared: shared.clone(),
-    };
-    let dates = Dates {
-        marks: marks_out,
-        current_ms: 0,
-        next: None,
-        next_position: u64::MAX,
-    };
-    Ok((
-        filler,
-        Drainer {
-            drain,
-            dates,
-            released: 0,
-            shared,
-        },
-    ))
+    let filler = Filler { fill, marks: marks_in, last_mark_ms: None, filled: 0, shared: shared.clone() };
+    let dates = Dates { marks: marks_out, current_ms: 0, next: None, next_position: u64::MAX };
+    Ok((filler, Drainer { drain, dates, released: 0, shared }))
 }
 
 /// Intake's end.
@@ -92,10 +69,7 @@ impl Filler {
     pub fn publish(&mut self, bytes: usize, wall_ms: i64) {
         if self.last_mark_ms != Some(wall_ms) {
             // The mark goes first: whoever sees the bytes sees their date.
-            match self.marks.try_push(Mark {
-                position: self.filled,
-                wall_ms,
-            }) {
+            match self.marks.try_push(Mark { position: self.filled, wall_ms }) {
                 Ok(()) => self.last_mark_ms = Some(wall_ms),
                 Err(_) => {
                     self.shared.marks_omitted.fetch_add(1, Ordering::Relaxed);
@@ -272,10 +246,7 @@ mod tests {
         put(&mut filler, b"ccc", 105);
         let (occupied, dates) = drainer.dated();
         assert_eq!(occupied, b"aaabbbccc");
-        assert_eq!(
-            [0, 2, 5, 6, 8].map(|position| dates.date(position)),
-            [100, 100, 100, 105, 105]
-        );
+        assert_eq!([0, 2, 5, 6, 8].map(|position| dates.date(position)), [100, 100, 100, 105, 105]);
         put(&mut filler, b"d", 90);
         assert_eq!(drainer.dated().1.date(9), 90);
     }

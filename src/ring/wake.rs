@@ -16,17 +16,13 @@ pub struct Wake {
 
 impl Wake {
     pub fn new() -> Wake {
-        Wake {
-            wake_at: AtomicU64::new(AWAKE),
-            stalled: AtomicBool::new(false),
-        }
+        Wake { wake_at: AtomicU64::new(AWAKE), stalled: AtomicBool::new(false) }
     }
 
     /// Intake, after it published up to `filled`: must ship be rung?
     pub fn published(&self, filled: u64) -> bool {
         fence(Ordering::SeqCst);
-        self.wake_at.load(Ordering::Relaxed) <= filled
-            && self.wake_at.swap(AWAKE, Ordering::Relaxed) != AWAKE
+        self.wake_at.load(Ordering::Relaxed) <= filled && self.wake_at.swap(AWAKE, Ordering::Relaxed) != AWAKE
     }
 
     /// Ship, before it sleeps: be rung once the ring is filled up to `wake_at`. Look at the ring again after this.

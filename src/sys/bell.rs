@@ -33,10 +33,8 @@ impl Bell {
 
     /// Sleeps until rung or until `timeout` has passed, then forgets the rings. For threads without a reactor.
     pub fn wait(&self, timeout: Option<Duration>) {
-        let timeout = timeout.map(|timeout| Timespec {
-            tv_sec: timeout.as_secs() as i64,
-            tv_nsec: i64::from(timeout.subsec_nanos()),
-        });
+        let timeout = timeout
+            .map(|timeout| Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) });
         let mut fds = [PollFd::new(&self.fd, PollFlags::IN)];
         let _ = poll(&mut fds, timeout.as_ref());
         self.clear();
@@ -68,8 +66,7 @@ impl AsyncBell {
     pub fn new(bell: Arc<Bell>) -> io::Result<AsyncBell> {
         // SAFETY: `Descriptor` owns a share of the bell, whose descriptor is opened in `Bell::new`, never replaced and
         // closed only when the last share is dropped, which is after this AsyncFd.
-        let registered =
-            unsafe { AsyncFd::register_with_interest(Descriptor(bell), Interest::READABLE) }?;
+        let registered = unsafe { AsyncFd::register_with_interest(Descriptor(bell), Interest::READABLE) }?;
         Ok(AsyncBell { registered })
     }
 

@@ -23,16 +23,8 @@ pub fn byte_ring(capacity: usize) -> io::Result<(FillEnd, DrainEnd)> {
     // SAFETY: both indices are zero, so no item counts as initialised, and the storage's length is not zero.
     let ring = Arc::new(unsafe { Shared::from_raw_parts(mirror, 0, 0) });
     Ok((
-        FillEnd {
-            ring: CachingProd::new(ring.clone()),
-            base,
-            capacity,
-        },
-        DrainEnd {
-            ring: CachingCons::new(ring),
-            base,
-            capacity,
-        },
+        FillEnd { ring: CachingProd::new(ring.clone()), base, capacity },
+        DrainEnd { ring: CachingCons::new(ring), base, capacity },
     ))
 }
 
@@ -79,10 +71,7 @@ impl FillEnd {
 
     /// Hands the first `bytes` of the last `vacant` slice over to the drain end.
     pub fn publish(&mut self, bytes: usize) {
-        assert!(
-            bytes <= self.ring.vacant_len(),
-            "published {bytes} bytes that were not vacant"
-        );
+        assert!(bytes <= self.ring.vacant_len(), "published {bytes} bytes that were not vacant");
         // SAFETY: `bytes` is at most what is vacant (asserted), and every byte of the mapping is initialised.
         unsafe { self.ring.advance_write_index(bytes) };
     }
@@ -110,10 +99,7 @@ impl DrainEnd {
 
     /// Gives the first `bytes` of the occupied slice back to the fill end.
     pub fn release(&mut self, bytes: usize) {
-        assert!(
-            bytes <= self.ring.occupied_len(),
-            "released {bytes} bytes that were not occupied"
-        );
+        assert!(bytes <= self.ring.occupied_len(), "released {bytes} bytes that were not occupied");
         // SAFETY: `bytes` is at most what is occupied (asserted); bytes need no drop.
         unsafe { self.ring.advance_read_index(bytes) };
     }
@@ -135,14 +121,7 @@ impl Mirror {
         let file = memfd_create("logpump-ring", MemfdFlags::CLOEXEC)?;
         ftruncate(&file, capacity as u64)?;
         // SAFETY: a fresh reservation at an address of the kernel's choice; nothing else knows it.
-        let base = unsafe {
-            mmap_anonymous(
-                ptr::null_mut(),
-                2 * capacity,
-                ProtFlags::empty(),
-                MapFlags::PRIVATE,
-            )
-        }?;
+        let base = unsafe { mmap_anonymous(ptr::null_mut(), 2 * capacity, ProtFlags::empty(), MapFlags::PRIVATE) }?;
         let base = NonNull::new(base.cast::<u8>()).expect("the kernel never maps page zero for us");
         // From here on the reservation is unmapped whole by Drop, whatever fails.
         let mirror = Mirror { base, capacity };

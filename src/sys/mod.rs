@@ -4,4 +4,6 @@
 pub mod bell;
 pub mod mirror;
 pub mod probe;
+pub mod signals;
+pub mod spawn;
 pub mod uring;

@@ -40,16 +40,11 @@ enum Cause {
 
 /// Proves a poll and a read of a real pipe through a ring like the intake's.
 pub fn io_uring_works() -> Result<(), Refusal> {
-    let fork_failed = |error: Errno| Refusal {
-        step: Step::Fork,
-        cause: Cause::Errno(error.raw_os_error()),
-    };
+    let fork_failed = |error: Errno| Refusal { step: Step::Fork, cause: Cause::Errno(error.raw_os_error()) };
     let (verdict_in, verdict_out) = pipe_with(PipeFlags::CLOEXEC).map_err(fork_failed)?;
     // SAFETY: the caller upholds that this process has one thread, so the child may run ordinary code.
     match unsafe { libc::fork() } {
-        -1 => Err(fork_failed(
-            Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::AGAIN),
-        )),
+        -1 => Err(fork_failed(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::AGAIN))),
         0 => {
             no_core_file();
             let (step, errno) = match attempt() {
@@ -70,10 +65,7 @@ pub fn io_uring_works() -> Result<(), Refusal> {
 }
 
 fn read_verdict(pid: libc::pid_t, verdict: &OwnedFd) -> Result<(), Refusal> {
-    let limit = Timespec {
-        tv_sec: 0,
-        tv_nsec: i64::from(TIME_LIMIT.subsec_nanos()),
-    };
+    let limit = Timespec { tv_sec: 0, tv_nsec: i64::from(TIME_LIMIT.subsec_nanos()) };
     let answered = poll(&mut [PollFd::new(verdict, PollFlags::IN)], Some(&limit));
     let mut message = [0u8; 5];
     let read = match answered {
@@ -89,11 +81,7 @@ fn read_verdict(pid: libc::pid_t, verdict: &OwnedFd) -> Result<(), Refusal> {
     {}
     let refused = |step, cause| Err(Refusal { step, cause });
     let errno = i32::from_ne_bytes([message[1], message[2], message[3], message[4]]);
-    let cause = if errno == 0 {
-        Cause::Wrong
-    } else {
-        Cause::Errno(errno)
-    };
+    let cause = if errno == 0 { Cause::Wrong } else { Cause::Errno(errno) };
     match (read, message[0]) {
         (5, 0) => Ok(()),
         (5, 2) => refused(Step::SetUp, cause),
@@ -107,28 +95,20 @@ fn read_verdict(pid: libc::pid_t, verdict: &OwnedFd) -> Result<(), Refusal> {
 /// What the intake does: arm a pipe, hear it, read it. Err: at which step, with which errno (0: a wrong answer).
 fn attempt() -> Result<(), (Step, i32)> {
     let errno = |step: Step| move |error: io::Error| (step, error.raw_os_error().unwrap_or(0));
-    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
-        .map_err(|error| (Step::SetUp, error.raw_os_error()))?;
+    let (reader, writer) =
+        pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).map_err(|error| (Step::SetUp, error.raw_os_error()))?;
     let mut uring = Uring::new(2).map_err(errno(Step::SetUp))?;
     let mut fired = Vec::new();
     uring.arm(1, reader.as_fd()).map_err(errno(Step::Poll))?;
     rustix::io::write(&writer, b"probe").map_err(|error| (Step::Poll, error.raw_os_error()))?;
-    uring
-        .wait(Some(TIME_LIMIT), true, &mut fired)
-        .map_err(errno(Step::Poll))?;
+    uring.wait(Some(TIME_LIMIT), true, &mut fired).map_err(errno(Step::Poll))?;
     if fired != [1] {
         return Err((Step::Poll, 0));
     }
     let mut buffer = [0u8; 16];
     let mut done = Vec::new();
-    let read = Read {
-        token: 1,
-        fd: reader.as_fd(),
-        buffer: &mut buffer,
-    };
-    uring
-        .read_all([read].into_iter(), &mut done)
-        .map_err(errno(Step::Read))?;
+    let read = Read { token: 1, fd: reader.as_fd(), buffer: &mut buffer };
+    uring.read_all([read].into_iter(), &mut done).map_err(errno(Step::Read))?;
     match done[0].result {
         Ok(5) if &buffer[..5] == b"probe" => Ok(()),
         Ok(_) => Err((Step::Read, 0)),
@@ -137,10 +117,7 @@ fn attempt() -> Result<(), (Step, i32)> {
 }
 
 fn no_core_file() {
-    let none = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
+    let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: a valid rlimit of our own; concerns this forked child alone.
     unsafe { libc::setrlimit(libc::RLIMIT_CORE, &none) };
 }
@@ -162,14 +139,8 @@ impl fmt::Display for Refusal {
                 f,
                 "{step}: killed by signal {signal}; likely a sandbox or seccomp profile that kills instead of refusing"
             ),
-            Cause::Silent => write!(
-                f,
-                "{step}: no answer within {TIME_LIMIT:?}; likely a sandbox"
-            ),
-            Cause::Wrong => write!(
-                f,
-                "{step}: the answer was wrong; likely a sandbox or a kernel older than 6.1"
-            ),
+            Cause::Silent => write!(f, "{step}: no answer within {TIME_LIMIT:?}; likely a sandbox"),
+            Cause::Wrong => write!(f, "{step}: the answer was wrong; likely a sandbox or a kernel older than 6.1"),
         }
     }
 }

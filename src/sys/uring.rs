@@ -45,9 +45,7 @@ pub struct Uring {
 impl Uring {
     /// A ring for so many descriptors, to be used by the calling thread alone.
     pub fn new(descriptors: usize) -> io::Result<Uring> {
-        let submissions = (descriptors as u32)
-            .next_power_of_two()
-            .clamp(SUBMISSIONS_MIN, SUBMISSIONS_MAX);
+        let submissions = (descriptors as u32).next_power_of_two().clamp(SUBMISSIONS_MIN, SUBMISSIONS_MAX);
         let completions = (descriptors as u32 + submissions).next_power_of_two();
         let ring = IoUring::builder()
             .setup_cqsize(completions)
@@ -56,12 +54,7 @@ impl Uring {
             .setup_defer_taskrun()
             .dontfork()
             .build(submissions)?;
-        Ok(Uring {
-            ring,
-            armed: 0,
-            fired: Vec::with_capacity(descriptors),
-            broken: false,
-        })
+        Ok(Uring { ring, armed: 0, fired: Vec::with_capacity(descriptors), broken: false })
     }
 
     /// Asks for `token` to be reported by `wait` once, when `fd` is readable or hung up.
@@ -78,9 +71,7 @@ impl Uring {
 
     /// Takes back an `arm`: when this returns, the kernel has let go of the file. The token may still be reported once.
     pub fn disarm(&mut self, token: u32) -> io::Result<()> {
-        let entry = opcode::PollRemove::new(KIND_POLL | u64::from(token))
-            .build()
-            .user_data(KIND_CANCEL);
+        let entry = opcode::PollRemove::new(KIND_POLL | u64::from(token)).build().user_data(KIND_CANCEL);
         self.push(&entry)?;
         let mut removed = false;
         while !removed {
@@ -99,11 +90,7 @@ impl Uring {
     }
 
     /// Reads all, and returns when each has its result in `done`.
-    pub fn read_all<'a>(
-        &mut self,
-        reads: impl Iterator<Item = Read<'a>>,
-        done: &mut Vec<ReadDone>,
-    ) -> io::Result<()> {
+    pub fn read_all<'a>(&mut self, reads: impl Iterator<Item = Read<'a>>, done: &mut Vec<ReadDone>) -> io::Result<()> {
         let mut reads = reads.peekable();
         while reads.peek().is_some() {
             let mut in_flight = 0;
@@ -138,9 +125,7 @@ impl Uring {
                 }
                 // The kernel took some reads and will not let us see them end: their buffers may be written at any
                 // time. No state of ours could be trusted after this.
-                eprintln!(
-                    "logpump: io_uring keeps {in_flight} reads and refuses to report them: {error}"
-                );
+                eprintln!("logpump: io_uring keeps {in_flight} reads and refuses to report them: {error}");
                 std::process::abort();
             }
             for entry in self.ring.completion() {
@@ -166,12 +151,7 @@ impl Uring {
 
     /// Sleeps until an armed descriptor fires (`early`), or through the whole `timeout` whatever fires meanwhile, and
     /// appends the tokens that fired.
-    pub fn wait(
-        &mut self,
-        timeout: Option<Duration>,
-        early: bool,
-        fired: &mut Vec<u32>,
-    ) -> io::Result<()> {
+    pub fn wait(&mut self, timeout: Option<Duration>, early: bool, fired: &mut Vec<u32>) -> io::Result<()> {
         assert!(early || timeout.is_some(), "a wait that nothing ends");
         if self.fired.is_empty() || !early {
             // More than can complete: only the timeout ends such a wait, and no armed pipe's writer has to wake us.
@@ -194,8 +174,7 @@ impl Uring {
         }
         // SAFETY: polls and cancels carry no memory. A read's buffer is borrowed for longer than `read_all` runs, and
         // `read_all` does not return before the read was reaped; one that was never submitted never will be (`broken`).
-        unsafe { self.ring.submission().push(entry) }
-            .map_err(|_| io::Error::other("the submission queue stays full"))
+        unsafe { self.ring.submission().push(entry) }.map_err(|_| io::Error::other("the submission queue stays full"))
     }
 
     /// One io_uring_enter: submits what is queued and waits for `want` completions or `timeout`.
@@ -244,11 +223,7 @@ mod tests {
             if !sent.is_empty() {
                 rustix::io::write(&writer, sent).unwrap();
             }
-            let read = Read {
-                token: 7,
-                fd: reader.as_fd(),
-                buffer: &mut buffer,
-            };
+            let read = Read { token: 7, fd: reader.as_fd(), buffer: &mut buffer };
             uring.read_all([read].into_iter(), &mut done).unwrap();
             let answer = done.pop().unwrap();
             assert_eq!((answer.token, answer.result), (7, expected));
@@ -258,31 +233,22 @@ mod tests {
 
     #[test]
     fn more_pipes_than_submission_entries_are_all_read() {
-        let pipes: Vec<_> = (0..200)
-            .map(|_| pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).unwrap())
-            .collect();
+        let pipes: Vec<_> = (0..200).map(|_| pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).unwrap()).collect();
         let mut uring = Uring::new(pipes.len()).unwrap();
         let mut buffers = vec![[0u8; 8]; pipes.len()];
         for (index, (_, writer)) in pipes.iter().enumerate() {
             rustix::io::write(writer, &vec![b'x'; index % 8 + 1]).unwrap();
         }
         let mut done = Vec::new();
-        let reads = pipes
-            .iter()
-            .zip(&mut buffers)
-            .enumerate()
-            .map(|(index, (pipe, buffer))| Read {
-                token: index as u32,
-                fd: pipe.0.as_fd(),
-                buffer,
-            });
+        let reads = pipes.iter().zip(&mut buffers).enumerate().map(|(index, (pipe, buffer))| Read {
+            token: index as u32,
+            fd: pipe.0.as_fd(),
+            buffer,
+        });
         uring.read_all(reads, &mut done).unwrap();
         done.sort_by_key(|answer| answer.token);
         let lengths: Vec<_> = done.iter().map(|answer| answer.result.unwrap()).collect();
-        assert_eq!(
-            lengths,
-            (0..200).map(|index| index % 8 + 1).collect::<Vec<_>>()
-        );
+        assert_eq!(lengths, (0..200).map(|index| index % 8 + 1).collect::<Vec<_>>());
     }
 
     #[test]

@@ -12,18 +12,8 @@ pub struct Served {
 
 impl Served {
     pub fn new(streams: &[(&str, Vec<u8>)]) -> Served {
-        let events = |bytes: &[u8]| {
-            String::from_utf8_lossy(bytes)
-                .split_terminator('\n')
-                .map(str::to_owned)
-                .collect()
-        };
-        Served {
-            streams: streams
-                .iter()
-                .map(|(name, bytes)| (name.to_string(), events(bytes)))
-                .collect(),
-        }
+        let events = |bytes: &[u8]| String::from_utf8_lossy(bytes).split_terminator('\n').map(str::to_owned).collect();
+        Served { streams: streams.iter().map(|(name, bytes)| (name.to_string(), events(bytes))).collect() }
     }
 
     /// Answers on a port of loopback for as long as the tests run.
@@ -58,10 +48,7 @@ impl Served {
         let (status, reply) = match (request["logGroupName"].as_str(), target.as_str()) {
             (Some("g"), "logs_20140328.describelogstreams") => ("200 OK", self.describe(&request)),
             (Some("g"), "logs_20140328.getlogevents") => ("200 OK", self.get(&request)),
-            _ => (
-                "400 Bad Request",
-                json!({"__type": "ResourceNotFoundException", "message": "no such group"}),
-            ),
+            _ => ("400 Bad Request", json!({"__type": "ResourceNotFoundException", "message": "no such group"})),
         };
         let reply = reply.to_string();
         let head = format!(
@@ -73,40 +60,17 @@ impl Served {
 
     fn describe(&self, request: &Value) -> Value {
         let prefix = request["logStreamNamePrefix"].as_str().unwrap_or_default();
-        let start: usize = request["nextToken"]
-            .as_str()
-            .unwrap_or("0")
-            .parse()
-            .unwrap();
-        let names: Vec<&String> = self
-            .streams
-            .iter()
-            .map(|(name, _)| name)
-            .filter(|n| n.starts_with(prefix))
-            .collect();
-        let page: Vec<Value> = names
-            .iter()
-            .skip(start)
-            .take(2)
-            .map(|name| json!({"logStreamName": name}))
-            .collect();
+        let start: usize = request["nextToken"].as_str().unwrap_or("0").parse().unwrap();
+        let names: Vec<&String> = self.streams.iter().map(|(name, _)| name).filter(|n| n.starts_with(prefix)).collect();
+        let page: Vec<Value> = names.iter().skip(start).take(2).map(|name| json!({"logStreamName": name})).collect();
         let next = (start + 2 < names.len()).then(|| (start + 2).to_string());
         json!({"logStreams": page, "nextToken": next})
     }
 
     fn get(&self, request: &Value) -> Value {
         assert_eq!(request["startFromHead"], json!(true));
-        let (_, events) = self
-            .streams
-            .iter()
-            .find(|(name, _)| request["logStreamName"] == json!(name))
-            .unwrap();
-        let start: usize = request["nextToken"]
-            .as_str()
-            .unwrap_or("f/0")
-            .trim_start_matches("f/")
-            .parse()
-            .unwrap();
+        let (_, events) = self.streams.iter().find(|(name, _)| request["logStreamName"] == json!(name)).unwrap();
+        let start: usize = request["nextToken"].as_str().unwrap_or("f/0").trim_start_matches("f/").parse().unwrap();
         let end = events.len().min(start + 10);
         let page: Vec<Value> = events[start..end]
             .iter()

@@ -75,17 +75,14 @@ impl Check {
         assert!(!self.streams.is_empty(), "begin_stream comes first");
         self.lines += 1;
         self.bytes += line.len() as u64 + u64::from(terminated);
-        let Some((index, parts)) =
-            parse(line).and_then(|parts| Some((self.writer_of(&parts)?, parts)))
-        else {
+        let Some((index, parts)) = parse(line).and_then(|parts| Some((self.writer_of(&parts)?, parts))) else {
             self.foreign += 1;
             add_example(&mut self.foreign_examples, line);
             return;
         };
         self.scratch.resize(parts.payload.len(), 0);
         let writer = &mut self.writers[index];
-        self.payloads
-            .fill(writer.hash, parts.sequence, &mut self.scratch);
+        self.payloads.fill(writer.hash, parts.sequence, &mut self.scratch);
         let right = self.scratch == parts.payload && terminated;
         writer.judge(line, parts.sequence, right, self.expected.count);
         if writer.streams.last() != Some(&self.stream) {
@@ -111,10 +108,7 @@ impl Check {
             highest: None,
             highest_in_stream: None,
             streams: Vec::new(),
-            found: WriterFindings {
-                writer: name.to_owned(),
-                ..WriterFindings::default()
-            },
+            found: WriterFindings { writer: name.to_owned(), ..WriterFindings::default() },
         });
         self.by_name.insert(name.to_owned(), index);
         index
@@ -128,8 +122,7 @@ impl Check {
             if writers_inferred && writer.highest.is_none() {
                 self.foreign += writer.found.lines;
                 let room = EXAMPLES_MAX - self.foreign_examples.len();
-                self.foreign_examples
-                    .extend(writer.found.altered_examples.into_iter().take(room));
+                self.foreign_examples.extend(writer.found.altered_examples.into_iter().take(room));
                 continue;
             }
             found.push(writer.finish(self.expected.count, &self.streams));
@@ -172,10 +165,7 @@ impl Writer {
             found.doubled_first.get_or_insert(sequence);
             return;
         }
-        if self
-            .highest_in_stream
-            .is_some_and(|highest| sequence < highest)
-        {
+        if self.highest_in_stream.is_some_and(|highest| sequence < highest) {
             found.out_of_order += 1;
             found.out_of_order_first.get_or_insert(sequence);
         }
@@ -186,14 +176,8 @@ impl Writer {
     fn finish(self, count: Option<u64>, streams: &[String]) -> WriterFindings {
         let mut found = self.found;
         found.expected = count.unwrap_or(self.highest.map_or(0, |highest| highest + 1));
-        (found.missing, found.missing_first) =
-            self.right
-                .missing(&self.altered_at, found.expected, EXAMPLES_MAX);
-        found.streams = self
-            .streams
-            .iter()
-            .map(|index| streams[*index].clone())
-            .collect();
+        (found.missing, found.missing_first) = self.right.missing(&self.altered_at, found.expected, EXAMPLES_MAX);
+        found.streams = self.streams.iter().map(|index| streams[*index].clone()).collect();
         found.size = self.size;
         found
     }
@@ -226,31 +210,19 @@ mod tests {
     }
 
     fn count(count: u64) -> Expected {
-        Expected {
-            count: Some(count),
-            ..Expected::default()
-        }
+        Expected { count: Some(count), ..Expected::default() }
     }
 
     /// missing, doubled, out of order, altered, beyond.
     fn faults(found: &WriterFindings) -> [u64; 5] {
-        [
-            found.missing,
-            found.doubled,
-            found.out_of_order,
-            found.altered,
-            found.beyond,
-        ]
+        [found.missing, found.doubled, found.out_of_order, found.altered, found.beyond]
     }
 
     #[test]
     fn whole_streams_are_right() {
         let found = check(count(100), &[lines("a", 100), lines("b", 100)]);
         assert!(found.ok, "{found:?}");
-        assert_eq!(
-            (found.streams, found.lines, found.bytes),
-            (2, 200, 200 * 40)
-        );
+        assert_eq!((found.streams, found.lines, found.bytes), (2, 200, 200 * 40));
     }
 
     #[test]
@@ -258,53 +230,32 @@ mod tests {
         let mut gap = lines("a", 100);
         gap.drain(40..43);
         let found = check(count(100), &[gap]);
-        assert_eq!(
-            (faults(&found.writers[0]), &found.writers[0].missing_first),
-            ([3, 0, 0, 0, 0], &vec![40..=42])
-        );
+        assert_eq!((faults(&found.writers[0]), &found.writers[0].missing_first), ([3, 0, 0, 0, 0], &vec![40..=42]));
 
         let mut twice = lines("a", 100);
         twice.insert(60, twice[5].clone());
         let found = check(count(100), &[twice]);
-        assert_eq!(
-            (faults(&found.writers[0]), found.writers[0].doubled_first),
-            ([0, 1, 0, 0, 0], Some(5))
-        );
+        assert_eq!((faults(&found.writers[0]), found.writers[0].doubled_first), ([0, 1, 0, 0, 0], Some(5)));
 
         let mut swapped = lines("a", 100);
         swapped.swap(7, 8);
         let found = check(count(100), &[swapped]);
-        assert_eq!(
-            (
-                faults(&found.writers[0]),
-                found.writers[0].out_of_order_first
-            ),
-            ([0, 0, 1, 0, 0], Some(7))
-        );
+        assert_eq!((faults(&found.writers[0]), found.writers[0].out_of_order_first), ([0, 0, 1, 0, 0], Some(7)));
 
         let mut altered = lines("a", 100);
         altered[9][20] ^= 1;
         altered[11].push(b'x');
         altered[12].pop();
-        assert_eq!(
-            faults(&check(count(100), &[altered]).writers[0]),
-            [0, 0, 0, 3, 0]
-        );
+        assert_eq!(faults(&check(count(100), &[altered]).writers[0]), [0, 0, 0, 3, 0]);
 
-        assert_eq!(
-            faults(&check(count(98), &[lines("a", 100)]).writers[0]),
-            [0, 0, 0, 0, 2]
-        );
+        assert_eq!(faults(&check(count(98), &[lines("a", 100)]).writers[0]), [0, 0, 0, 0, 2]);
     }
 
     #[test]
     fn an_altered_sequence_leaves_its_own_line_missing() {
         let mut changed = lines("a", 100);
         changed[50][3] = b'7'; // "a 50" becomes "a 57"
-        assert_eq!(
-            faults(&check(count(100), &[changed]).writers[0]),
-            [1, 0, 0, 1, 0]
-        );
+        assert_eq!(faults(&check(count(100), &[changed]).writers[0]), [1, 0, 0, 1, 0]);
     }
 
     #[test]
@@ -312,10 +263,7 @@ mod tests {
         let found = check(Expected::default(), &[lines("a", 90)]);
         assert!(found.ok && found.count_inferred && found.writers[0].expected == 90);
         let found = check(count(100), &[lines("a", 90)]);
-        assert_eq!(
-            (found.ok, &found.writers[0].missing_first),
-            (false, &vec![90..=99])
-        );
+        assert_eq!((found.ok, &found.writers[0].missing_first), (false, &vec![90..=99]));
     }
 
     #[test]
@@ -334,10 +282,7 @@ mod tests {
         mixed.push(b"\x1b[1mTraceback".to_vec());
         let found = check(Expected::default(), &[mixed]);
         assert!(!found.ok && found.writers.len() == 1 && found.foreign == 2);
-        assert_eq!(
-            found.foreign_examples,
-            ["\\u{1b}[1mTraceback", "disk 3 full"]
-        );
+        assert_eq!(found.foreign_examples, ["\\u{1b}[1mTraceback", "disk 3 full"]);
     }
 
     #[test]
@@ -345,33 +290,20 @@ mod tests {
         let all = lines("a", 100);
         let found = check(count(100), &[all[50..].to_vec(), all[..50].to_vec()]);
         assert!(!found.ok);
-        assert_eq!(
-            (faults(&found.writers[0]), found.writers[0].streams.len()),
-            ([0; 5], 2)
-        );
+        assert_eq!((faults(&found.writers[0]), found.writers[0].streams.len()), ([0; 5], 2));
     }
 
     #[test]
     fn an_expected_writer_that_never_came_misses_every_line_and_another_is_foreign() {
-        let expected = Expected {
-            writers: vec!["a".into(), "b".into()],
-            count: Some(10),
-            size: Some(40),
-        };
+        let expected = Expected { writers: vec!["a".into(), "b".into()], count: Some(10), size: Some(40) };
         let found = check(expected, &[lines("a", 10), lines("c", 4)]);
         assert!(!found.ok && found.foreign == 4);
-        assert_eq!(
-            found.writers.iter().map(|w| w.missing).collect::<Vec<_>>(),
-            [0, 10]
-        );
+        assert_eq!(found.writers.iter().map(|w| w.missing).collect::<Vec<_>>(), [0, 10]);
     }
 
     #[test]
     fn an_expected_writer_that_never_came_is_wrong_without_a_count_too() {
-        let expected = Expected {
-            writers: vec!["a".into(), "b".into()],
-            ..Expected::default()
-        };
+        let expected = Expected { writers: vec!["a".into(), "b".into()], ..Expected::default() };
         assert!(!check(expected, &[lines("a", 10)]).ok);
     }
 

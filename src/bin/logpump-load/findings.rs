@@ -29,10 +29,7 @@ impl Expected {
             return Err(format!("--writers: {wrong:?} is not 1-64 of [A-Za-z0-9_-]"));
         }
         if self.writers.len() > WRITERS_MAX {
-            return Err(format!(
-                "--writers: {} names, at most {WRITERS_MAX}",
-                self.writers.len()
-            ));
+            return Err(format!("--writers: {} names, at most {WRITERS_MAX}", self.writers.len()));
         }
         let mut names: Vec<&String> = self.writers.iter().collect();
         names.sort();
@@ -40,12 +37,8 @@ impl Expected {
             return Err(format!("--writers: {} is there twice", twice[0]));
         }
         match (self.count, self.size) {
-            (Some(count), _) if count > LINES_MAX => {
-                Err(format!("--count {count}: at most {LINES_MAX}"))
-            }
-            (_, Some(size)) if size > LINE_BYTES_MAX => {
-                Err(format!("--size {size}: at most {LINE_BYTES_MAX}"))
-            }
+            (Some(count), _) if count > LINES_MAX => Err(format!("--count {count}: at most {LINES_MAX}")),
+            (_, Some(size)) if size > LINE_BYTES_MAX => Err(format!("--size {size}: at most {LINE_BYTES_MAX}")),
             _ => Ok(()),
         }
     }
@@ -75,13 +68,7 @@ pub struct WriterFindings {
 impl WriterFindings {
     /// One writer lives in exactly one stream.
     pub fn ok(&self) -> bool {
-        let faults = [
-            self.missing,
-            self.doubled,
-            self.out_of_order,
-            self.altered,
-            self.beyond,
-        ];
+        let faults = [self.missing, self.doubled, self.out_of_order, self.altered, self.beyond];
         faults.iter().all(|fault| *fault == 0) && self.streams.len() == 1
     }
 }
@@ -106,16 +93,8 @@ pub fn add_example(examples: &mut Vec<String>, line: &[u8]) {
         return;
     }
     let head = &line[..line.len().min(4 * EXAMPLE_CHARS_MAX)];
-    let text: String = String::from_utf8_lossy(head)
-        .chars()
-        .take(EXAMPLE_CHARS_MAX)
-        .flat_map(char::escape_debug)
-        .collect();
-    let cut = line.len() > head.len()
-        || String::from_utf8_lossy(head).chars().count() > EXAMPLE_CHARS_MAX;
-    examples.push(if cut {
-        format!("{text}… ({} bytes)", line.len())
-    } else {
-        text
-    });
+    let text: String =
+        String::from_utf8_lossy(head).chars().take(EXAMPLE_CHARS_MAX).flat_map(char::escape_debug).collect();
+    let cut = line.len() > head.len() || String::from_utf8_lossy(head).chars().count() > EXAMPLE_CHARS_MAX;
+    examples.push(if cut { format!("{text}… ({} bytes)", line.len()) } else { text });
 }

@@ -66,17 +66,9 @@ impl Payloads {
             let room = CELL_BYTES - table.len() % CELL_BYTES;
             let first = (chance >> 32) as usize % alphabet.len();
             // The alphabet has characters of one byte, so one always fits.
-            let fitting = alphabet[first..]
-                .iter()
-                .chain(&alphabet)
-                .find(|c| c.len_utf8() <= room);
+            let fitting = alphabet[first..].iter().chain(&alphabet).find(|c| c.len_utf8() <= room);
             let mut bytes = [0; 4];
-            table.extend_from_slice(
-                fitting
-                    .expect("a one-byte character")
-                    .encode_utf8(&mut bytes)
-                    .as_bytes(),
-            );
+            table.extend_from_slice(fitting.expect("a one-byte character").encode_utf8(&mut bytes).as_bytes());
         }
         assert_eq!(table.len(), TABLE_BYTES);
         Payloads { table }
@@ -85,8 +77,7 @@ impl Payloads {
     /// The payload of this writer and sequence at `out`'s length. Never holds a newline, never ends with a carriage
     /// return, and is valid UTF-8 at every length.
     pub fn fill(&self, writer_hash: u64, sequence: u64, out: &mut [u8]) {
-        let cell =
-            writer_hash.wrapping_add(sequence.wrapping_mul(GOLDEN)) >> (u64::BITS - CELL_BITS);
+        let cell = writer_hash.wrapping_add(sequence.wrapping_mul(GOLDEN)) >> (u64::BITS - CELL_BITS);
         let start = cell as usize * CELL_BYTES;
         let mut from = start;
         let mut filled = 0;
@@ -125,9 +116,7 @@ pub fn writer_hash(writer: &[u8]) -> u64 {
 
 pub fn is_writer(name: &[u8]) -> bool {
     (1..=WRITER_BYTES_MAX).contains(&name.len())
-        && name
-            .iter()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+        && name.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }
 
 /// The shortest line, newline included, that has room for every sequence below `lines` and one byte of payload.
@@ -151,9 +140,7 @@ pub struct Lines {
 impl Lines {
     /// `size` counts the newline and is at least `size_min` for every sequence that will be asked for.
     pub fn new(writer: &str, size: usize, charset: Charset) -> Lines {
-        assert!(
-            is_writer(writer.as_bytes()) && size >= size_min(writer, 1) && size <= LINE_BYTES_MAX
-        );
+        assert!(is_writer(writer.as_bytes()) && size >= size_min(writer, 1) && size <= LINE_BYTES_MAX);
         let mut buffer = vec![b'\n'; size];
         buffer[..writer.len()].copy_from_slice(writer.as_bytes());
         buffer[writer.len()] = b' ';
@@ -177,14 +164,11 @@ impl Lines {
 
     pub fn advance(&mut self) {
         self.sequence += 1;
-        let carried = self.buffer[self.digits_start..self.digits_end]
-            .iter_mut()
-            .rev()
-            .all(|digit| {
-                let carry = *digit == b'9';
-                *digit = if carry { b'0' } else { *digit + 1 };
-                carry
-            });
+        let carried = self.buffer[self.digits_start..self.digits_end].iter_mut().rev().all(|digit| {
+            let carry = *digit == b'9';
+            *digit = if carry { b'0' } else { *digit + 1 };
+            carry
+        });
         if carried {
             self.write_digits();
         }
@@ -194,21 +178,14 @@ impl Lines {
     fn write_digits(&mut self) {
         let digits = self.sequence.to_string();
         self.digits_end = self.digits_start + digits.len();
-        assert!(
-            self.digits_end + 2 < self.buffer.len(),
-            "size leaves no room for sequence {digits}"
-        );
+        assert!(self.digits_end + 2 < self.buffer.len(), "size leaves no room for sequence {digits}");
         self.buffer[self.digits_start..self.digits_end].copy_from_slice(digits.as_bytes());
         self.buffer[self.digits_end] = b' ';
     }
 
     fn write_payload(&mut self) {
         let end = self.buffer.len() - 1;
-        self.payloads.fill(
-            self.writer_hash,
-            self.sequence,
-            &mut self.buffer[self.digits_end + 1..end],
-        );
+        self.payloads.fill(self.writer_hash, self.sequence, &mut self.buffer[self.digits_end + 1..end]);
     }
 }
 
@@ -232,11 +209,7 @@ pub fn parse(line: &[u8]) -> Option<Parts<'_>> {
     if !is_writer(writer) || payload.is_empty() {
         return None;
     }
-    Some(Parts {
-        writer: std::str::from_utf8(writer).ok()?,
-        sequence,
-        payload,
-    })
+    Some(Parts { writer: std::str::from_utf8(writer).ok()?, sequence, payload })
 }
 
 /// As the writer prints it: no leading zero, below `LINES_MAX`.
@@ -244,9 +217,7 @@ fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || digits.len() > 10 || (digits.len() > 1 && digits[0] == b'0') {
         return None;
     }
-    let value = digits
-        .iter()
-        .fold(0, |value, digit| value * 10 + u64::from(digit - b'0'));
+    let value = digits.iter().fold(0, |value, digit| value * 10 + u64::from(digit - b'0'));
     (value < LINES_MAX).then_some(value)
 }
 
@@ -273,11 +244,7 @@ mod tests {
             for sequence in 0..1_100 {
                 assert_eq!(lines.current().len(), 40);
                 if sequence < 12 || sequence > 980 {
-                    assert_eq!(
-                        lines.current(),
-                        naive("w0", sequence, 40, charset),
-                        "{charset:?} {sequence}"
-                    );
+                    assert_eq!(lines.current(), naive("w0", sequence, 40, charset), "{charset:?} {sequence}");
                 }
                 lines.advance();
             }
@@ -292,10 +259,7 @@ mod tests {
                 for len in 1..40 {
                     let mut payload = vec![0; len];
                     payloads.fill(7, sequence, &mut payload);
-                    assert!(
-                        std::str::from_utf8(&payload).is_ok(),
-                        "{charset:?} {sequence} {len}"
-                    );
+                    assert!(std::str::from_utf8(&payload).is_ok(), "{charset:?} {sequence} {len}");
                     assert!(!payload.contains(&b'\n') && payload[len - 1] != b'\r');
                 }
             }
@@ -307,10 +271,7 @@ mod tests {
         let payloads = Payloads::new(Charset::Json);
         let mut payload = vec![0; 3 * TABLE_BYTES + 5];
         payloads.fill(1, 1, &mut payload);
-        assert_eq!(
-            payload[..TABLE_BYTES],
-            payload[TABLE_BYTES..2 * TABLE_BYTES]
-        );
+        assert_eq!(payload[..TABLE_BYTES], payload[TABLE_BYTES..2 * TABLE_BYTES]);
         assert!(std::str::from_utf8(&payload).is_ok());
     }
 
@@ -343,27 +304,10 @@ mod tests {
 
     #[test]
     fn only_lines_of_our_form_are_taken_apart() {
-        assert_eq!(
-            parse(b"w-0_A 12 x y"),
-            Some(Parts {
-                writer: "w-0_A",
-                sequence: 12,
-                payload: b"x y"
-            })
-        );
-        for foreign in [
-            "",
-            "w0",
-            "w0 ",
-            "w0 1",
-            "w0 1 ",
-            " 1 x",
-            "w0 01 x",
-            "w0 -1 x",
-            "w.0 1 x",
-            "w0 1x y",
-            "w0 4000000000 x",
-        ] {
+        assert_eq!(parse(b"w-0_A 12 x y"), Some(Parts { writer: "w-0_A", sequence: 12, payload: b"x y" }));
+        for foreign in
+            ["", "w0", "w0 ", "w0 1", "w0 1 ", " 1 x", "w0 01 x", "w0 -1 x", "w.0 1 x", "w0 1x y", "w0 4000000000 x"]
+        {
             assert_eq!(parse(foreign.as_bytes()), None, "{foreign:?}");
         }
         assert_eq!(parse(&[b'a'; 1000]), None);

@@ -61,11 +61,7 @@ fn usage(error: &clap::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let text = error.to_string();
-    let first = text
-        .split("\n\n")
-        .next()
-        .unwrap_or_default()
-        .trim_start_matches("error: ");
+    let first = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
     let line = first.split_whitespace().collect::<Vec<_>>().join(" ");
     fail(&Failure::new(64, format!("{line} (see --help)")))
 }

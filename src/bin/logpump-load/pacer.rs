@@ -19,13 +19,7 @@ pub struct Pacer {
 
 impl Pacer {
     pub fn new(start: Instant, lines_per_s: f64) -> Pacer {
-        Pacer {
-            start,
-            pace: Pace {
-                lines_per_s,
-                ..Pace::default()
-            },
-        }
+        Pacer { start, pace: Pace { lines_per_s, ..Pace::default() } }
     }
 
     pub fn due(&self, sequence: u64) -> Instant {
@@ -62,19 +56,8 @@ mod tests {
         let mut pacer = Pacer::new(start, 1000.0);
         assert_eq!(pacer.ahead(0, start), None);
         assert_eq!(pacer.ahead(5, start + ms(2)), Some(ms(3)));
-        assert_eq!(
-            pacer.ahead(5, start + ms(5) - Duration::from_micros(50)),
-            None
-        );
-        assert_eq!(
-            pacer.pace,
-            Pace {
-                lines_per_s: 1000.0,
-                sleeps: 1,
-                late_ns_max: 0,
-                put_off_ns: 0
-            }
-        );
+        assert_eq!(pacer.ahead(5, start + ms(5) - Duration::from_micros(50)), None);
+        assert_eq!(pacer.pace, Pace { lines_per_s: 1000.0, sleeps: 1, late_ns_max: 0, put_off_ns: 0 });
     }
 
     #[test]

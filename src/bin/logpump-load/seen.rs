@@ -16,10 +16,7 @@ pub struct Seen {
 impl Seen {
     /// Whether it was new. `sequence` is below `LINES_MAX`.
     pub fn insert(&mut self, sequence: u64) -> bool {
-        assert!(
-            sequence < LINES_MAX,
-            "sequence {sequence}: parse() lets none through at {LINES_MAX} or above"
-        );
+        assert!(sequence < LINES_MAX, "sequence {sequence}: parse() lets none through at {LINES_MAX} or above");
         let (page, word, bit) = place(sequence);
         if page >= self.pages.len() {
             self.pages.resize_with(page + 1, || None);
@@ -32,19 +29,11 @@ impl Seen {
 
     pub fn contains(&self, sequence: u64) -> bool {
         let (page, word, bit) = place(sequence);
-        self.pages
-            .get(page)
-            .and_then(Option::as_ref)
-            .is_some_and(|words| words[word] & bit != 0)
+        self.pages.get(page).and_then(Option::as_ref).is_some_and(|words| words[word] & bit != 0)
     }
 
     /// How many below `end` are in neither of the two, and the first `ranges_max` ranges of them.
-    pub fn missing(
-        &self,
-        other: &Seen,
-        end: u64,
-        ranges_max: usize,
-    ) -> (u64, Vec<RangeInclusive<u64>>) {
+    pub fn missing(&self, other: &Seen, end: u64, ranges_max: usize) -> (u64, Vec<RangeInclusive<u64>>) {
         let mut ranges: Vec<RangeInclusive<u64>> = Vec::new();
         let mut missing = 0;
         for sequence in 0..end {
@@ -65,11 +54,7 @@ impl Seen {
 
 fn place(sequence: u64) -> (usize, usize, u64) {
     let in_page = sequence % PAGE_BITS;
-    (
-        (sequence / PAGE_BITS) as usize,
-        (in_page / 64) as usize,
-        1 << (in_page % 64),
-    )
+    ((sequence / PAGE_BITS) as usize, (in_page / 64) as usize, 1 << (in_page % 64))
 }
 
 #[cfg(test)]
@@ -91,16 +76,10 @@ mod tests {
     #[test]
     fn missing_ones_are_counted_and_the_first_ranges_named() {
         let (mut seen, mut other) = (Seen::default(), Seen::default());
-        assert_eq!(
-            [0, 1, 5, 8].map(|sequence| seen.insert(sequence)),
-            [true; 4]
-        );
+        assert_eq!([0, 1, 5, 8].map(|sequence| seen.insert(sequence)), [true; 4]);
         other.insert(3);
         assert_eq!(seen.missing(&other, 10, 2), (5, vec![2..=2, 4..=4]));
-        assert_eq!(
-            seen.missing(&other, 10, 9),
-            (5, vec![2..=2, 4..=4, 6..=7, 9..=9])
-        );
+        assert_eq!(seen.missing(&other, 10, 9), (5, vec![2..=2, 4..=4, 6..=7, 9..=9]));
         assert_eq!(seen.missing(&other, 2, 9), (0, vec![]));
     }
 }

@@ -29,7 +29,10 @@ pub enum Source {
     /// One file, or stdin as `-`.
     File(PathBuf),
     /// Every file below `path` whose relative name holds `stream`; names that begin with a dot are left out.
-    Dir { path: PathBuf, stream: String },
+    Dir {
+        path: PathBuf,
+        stream: String,
+    },
     CloudWatch {
         endpoint_url: Option<String>,
         log_group: String,
@@ -40,36 +43,23 @@ pub enum Source {
 impl Source {
     pub fn read(&self, check: &mut Check) -> Result<(), Failure> {
         match self {
-            Source::File(path) if path.as_os_str() == "-" => {
-                read_lines(std::io::stdin().lock(), "-", check)
-            }
+            Source::File(path) if path.as_os_str() == "-" => read_lines(std::io::stdin().lock(), "-", check),
             Source::File(path) => read_file(path, &path.display().to_string(), check),
             Source::Dir { path, stream } => {
                 let mut files = Vec::new();
                 list_files(path, DEPTH_MAX, &mut files)?;
                 files.sort();
                 for file in files {
-                    let name = file
-                        .strip_prefix(path)
-                        .unwrap_or(&file)
-                        .display()
-                        .to_string();
+                    let name = file.strip_prefix(path).unwrap_or(&file).display().to_string();
                     if name.contains(stream) {
                         read_file(&file, &name, check)?;
                     }
                 }
                 Ok(())
             }
-            Source::CloudWatch {
-                endpoint_url,
-                log_group,
-                stream_prefix,
-            } => {
-                let runtime = tokio::runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build();
-                let runtime = runtime
-                    .map_err(|error| Failure::new(71, format!("cannot start tokio: {error}")))?;
+            Source::CloudWatch { endpoint_url, log_group, stream_prefix } => {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                let runtime = runtime.map_err(|error| Failure::new(71, format!("cannot start tokio: {error}")))?;
                 runtime.block_on(async {
                     let client = connect(endpoint_url.as_deref()).await;
                     read_group(&client, log_group, stream_prefix.as_deref(), check).await
@@ -86,10 +76,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
 fn list_files(dir: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
     for entry in std::fs::read_dir(dir).map_err(|error| unreadable(dir, &error))? {
         let path = entry.map_err(|error| unreadable(dir, &error))?.path();
-        if path
-            .file_name()
-            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
-        {
+        if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")) {
             continue;
         }
         if path.is_file() {
@@ -98,10 +85,7 @@ fn list_files(dir: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), 
             list_files(&path, depth - 1, files)?;
         }
         if files.len() > STREAMS_MAX {
-            return Err(Failure::new(
-                69,
-                format!("{} has more than {STREAMS_MAX} files", dir.display()),
-            ));
+            return Err(Failure::new(69, format!("{} has more than {STREAMS_MAX} files", dir.display())));
         }
     }
     Ok(())
@@ -134,20 +118,15 @@ fn read_lines(mut reader: impl BufRead, name: &str, check: &mut Check) -> Result
 /// The SDK's own settings; for an endpoint on loopback without any credentials, demo ones: a stand-in checks that
 /// requests are signed, not by whom, and the SDK's search for credentials would leave the machine.
 async fn connect(endpoint_url: Option<&str>) -> Client {
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(CALL_TIMEOUT / 6)
-        .operation_timeout(CALL_TIMEOUT)
-        .build();
+    let timeouts = TimeoutConfig::builder().connect_timeout(CALL_TIMEOUT / 6).operation_timeout(CALL_TIMEOUT).build();
     let mut config = aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts);
     if let Some(url) = endpoint_url {
         config = config.endpoint_url(url);
         if is_loopback(url) && !credentials_are_set() {
-            config = config
-                .credentials_provider(Credentials::new("demo", "demo", None, None, "loopback"));
+            config = config.credentials_provider(Credentials::new("demo", "demo", None, None, "loopback"));
         }
     }
-    if std::env::var_os("AWS_REGION").is_none() && std::env::var_os("AWS_DEFAULT_REGION").is_none()
-    {
+    if std::env::var_os("AWS_REGION").is_none() && std::env::var_os("AWS_DEFAULT_REGION").is_none() {
         config = config.region(Region::from_static("us-east-1"));
     }
     Client::new(&config.load().await)
@@ -166,12 +145,7 @@ fn credentials_are_set() -> bool {
 }
 
 fn is_loopback(url: &str) -> bool {
-    let authority = url
-        .split_once("://")
-        .map_or(url, |(_, rest)| rest)
-        .split('/')
-        .next()
-        .unwrap_or_default();
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest).split('/').next().unwrap_or_default();
     let host = match authority.strip_prefix('[') {
         Some(v6) => v6.split(']').next().unwrap_or_default(),
         None => authority.split(':').next().unwrap_or_default(),
@@ -187,11 +161,8 @@ async fn read_group(
 ) -> Result<(), Failure> {
     let mut streams = Vec::new();
     let request = client.describe_log_streams().log_group_name(log_group);
-    let mut pages = request
-        .set_log_stream_name_prefix(stream_prefix.map(str::to_owned))
-        .into_paginator()
-        .items()
-        .send();
+    let mut pages =
+        request.set_log_stream_name_prefix(stream_prefix.map(str::to_owned)).into_paginator().items().send();
     while let Some(stream) = pages.next().await {
         let stream = stream.map_err(|error| refused("DescribeLogStreams", log_group, &error))?;
         streams.extend(stream.log_stream_name().map(str::to_owned));
@@ -211,22 +182,12 @@ async fn read_group(
 }
 
 /// The end of a stream is where the forward token comes back unchanged; a page may be empty before that.
-async fn read_stream(
-    client: &Client,
-    log_group: &str,
-    stream: &str,
-    check: &mut Check,
-) -> Result<(), Failure> {
+async fn read_stream(client: &Client, log_group: &str, stream: &str, check: &mut Check) -> Result<(), Failure> {
     let mut token: Option<String> = None;
     for _ in 0..PAGES_MAX {
-        let request = client
-            .get_log_events()
-            .log_group_name(log_group)
-            .log_stream_name(stream)
-            .start_from_head(true);
+        let request = client.get_log_events().log_group_name(log_group).log_stream_name(stream).start_from_head(true);
         let page = request.set_next_token(token.clone()).send().await;
-        let page = page
-            .map_err(|error| refused("GetLogEvents", &format!("{log_group} {stream}"), &error))?;
+        let page = page.map_err(|error| refused("GetLogEvents", &format!("{log_group} {stream}"), &error))?;
         for event in page.events() {
             check.line(event.message().unwrap_or_default().as_bytes(), true);
         }
@@ -236,10 +197,7 @@ async fn read_stream(
         }
         token = next;
     }
-    Err(Failure::new(
-        69,
-        format!("{log_group} {stream}: no end after {PAGES_MAX} pages"),
-    ))
+    Err(Failure::new(69, format!("{log_group} {stream}: no end after {PAGES_MAX} pages")))
 }
 
 fn refused<E>(call: &str, on: &str, error: &SdkError<E>) -> Failure
@@ -259,20 +217,10 @@ mod tests {
 
     #[test]
     fn only_loopback_addresses_get_demo_credentials() {
-        for url in [
-            "http://127.0.0.1:4580",
-            "http://localhost",
-            "https://[::1]:4580/",
-            "http://127.8.9.1/x",
-        ] {
+        for url in ["http://127.0.0.1:4580", "http://localhost", "https://[::1]:4580/", "http://127.8.9.1/x"] {
             assert!(is_loopback(url), "{url}");
         }
-        for url in [
-            "https://logs.us-east-1.amazonaws.com",
-            "http://10.0.0.1:4580",
-            "http://localhost.example",
-            "",
-        ] {
+        for url in ["https://logs.us-east-1.amazonaws.com", "http://10.0.0.1:4580", "http://localhost.example", ""] {
             assert!(!is_loopback(url), "{url}");
         }
     }

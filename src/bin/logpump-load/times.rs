@@ -115,9 +115,7 @@ impl Times {
             mean: histogram.mean(),
         });
         let mut bytes = Vec::new();
-        V2Serializer::new()
-            .serialize(histogram, &mut bytes)
-            .expect("a Vec takes every byte");
+        V2Serializer::new().serialize(histogram, &mut bytes).expect("a Vec takes every byte");
         self.hdr_v2_base64 = Some(aws_smithy_types::base64::encode(bytes));
     }
 }

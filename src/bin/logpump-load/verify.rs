@@ -31,13 +31,7 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "PATH")]
     dir: Option<PathBuf>,
     /// With --dir: only files whose name below it contains this
-    #[arg(
-        long,
-        value_name = "SUBSTRING",
-        requires = "dir",
-        default_value = "",
-        hide_default_value = true
-    )]
+    #[arg(long, value_name = "SUBSTRING", requires = "dir", default_value = "", hide_default_value = true)]
     stream: String,
     /// Read this log group, with the SDK's own region and credentials (AWS_REGION defaults to us-east-1)
     #[arg(long, value_name = "NAME")]
@@ -67,33 +61,20 @@ pub struct VerifyArgs {
 
 /// Returns the exit code.
 pub fn run(args: VerifyArgs) -> Result<u8, Failure> {
-    let expected = Expected {
-        writers: args.writers,
-        count: args.count,
-        size: args.size,
-    };
+    let expected = Expected { writers: args.writers, count: args.count, size: args.size };
     expected.validate().map_err(|text| Failure::new(64, text))?;
     let source = match (args.file, args.dir, args.log_group) {
         (Some(path), ..) => Source::File(path),
-        (None, Some(path), _) => Source::Dir {
-            path,
-            stream: args.stream,
-        },
-        (None, None, Some(log_group)) => Source::CloudWatch {
-            endpoint_url: args.endpoint_url,
-            log_group,
-            stream_prefix: args.log_stream_prefix,
-        },
+        (None, Some(path), _) => Source::Dir { path, stream: args.stream },
+        (None, None, Some(log_group)) => {
+            Source::CloudWatch { endpoint_url: args.endpoint_url, log_group, stream_prefix: args.log_stream_prefix }
+        }
         (None, None, None) => unreachable!("clap demands one source"),
     };
     let mut check = Check::new(expected, args.charset);
     source.read(&mut check)?;
     let findings = check.finish();
-    let text = if args.json {
-        json(&findings)
-    } else {
-        table(&findings)
-    };
+    let text = if args.json { json(&findings) } else { table(&findings) };
     // A reader that went away does not change what was found.
     let _ = std::io::stdout().write_all(text.as_bytes());
     Ok(u8::from(!findings.ok))
@@ -105,37 +86,19 @@ fn json(findings: &impl Serialize) -> String {
 
 fn table(findings: &Findings) -> String {
     let mut rows = vec![
-        [
-            "writer",
-            "lines",
-            "expected",
-            "missing",
-            "doubled",
-            "out of order",
-            "altered",
-            "beyond",
-            "stream",
-        ]
-        .map(str::to_owned),
+        ["writer", "lines", "expected", "missing", "doubled", "out of order", "altered", "beyond", "stream"]
+            .map(str::to_owned),
     ];
     rows.extend(findings.writers.iter().map(row));
-    let widths: [usize; 9] = std::array::from_fn(|column| {
-        rows.iter()
-            .map(|row| row[column].chars().count())
-            .max()
-            .unwrap_or(0)
-    });
+    let widths: [usize; 9] =
+        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
     let mut text = String::new();
     for row in &rows {
-        let cells =
-            row.iter()
-                .zip(widths)
-                .enumerate()
-                .map(|(column, (cell, width))| match column {
-                    0 => format!("{cell:<width$}"),
-                    8 => cell.clone(),
-                    _ => format!("{cell:>width$}"),
-                });
+        let cells = row.iter().zip(widths).enumerate().map(|(column, (cell, width))| match column {
+            0 => format!("{cell:<width$}"),
+            8 => cell.clone(),
+            _ => format!("{cell:>width$}"),
+        });
         text += cells.collect::<Vec<_>>().join("  ").trim_end();
         text.push('\n');
     }
@@ -144,10 +107,7 @@ fn table(findings: &Findings) -> String {
     }
     if findings.foreign > 0 {
         text += &format!("foreign: {} lines, the first:\n", findings.foreign);
-        findings
-            .foreign_examples
-            .iter()
-            .for_each(|example| text += &format!("    {example}\n"));
+        findings.foreign_examples.iter().for_each(|example| text += &format!("    {example}\n"));
     }
     text + &verdict(findings)
 }
@@ -158,36 +118,11 @@ fn row(found: &WriterFindings) -> [String; 9] {
         [one] => one.clone(),
         many => format!("in {} streams", many.len()),
     };
-    let numbers = [
-        found.lines,
-        found.expected,
-        found.missing,
-        found.doubled,
-        found.out_of_order,
-        found.altered,
-        found.beyond,
-    ]
-    .map(|number| number.to_string());
-    let [
-        lines,
-        expected,
-        missing,
-        doubled,
-        out_of_order,
-        altered,
-        beyond,
-    ] = numbers;
-    [
-        found.writer.clone(),
-        lines,
-        expected,
-        missing,
-        doubled,
-        out_of_order,
-        altered,
-        beyond,
-        stream,
-    ]
+    let numbers =
+        [found.lines, found.expected, found.missing, found.doubled, found.out_of_order, found.altered, found.beyond]
+            .map(|number| number.to_string());
+    let [lines, expected, missing, doubled, out_of_order, altered, beyond] = numbers;
+    [found.writer.clone(), lines, expected, missing, doubled, out_of_order, altered, beyond, stream]
 }
 
 /// Where to look, for a writer that is not right.
@@ -195,17 +130,11 @@ fn details(found: &WriterFindings) -> String {
     let mut text = String::new();
     let name = &found.writer;
     if !found.missing_first.is_empty() {
-        let ranges = found
-            .missing_first
-            .iter()
-            .map(|range| match range.start() == range.end() {
-                true => range.start().to_string(),
-                false => format!("{}-{}", range.start(), range.end()),
-            });
-        text += &format!(
-            "{name}: first missing: {}\n",
-            ranges.collect::<Vec<_>>().join(", ")
-        );
+        let ranges = found.missing_first.iter().map(|range| match range.start() == range.end() {
+            true => range.start().to_string(),
+            false => format!("{}-{}", range.start(), range.end()),
+        });
+        text += &format!("{name}: first missing: {}\n", ranges.collect::<Vec<_>>().join(", "));
     }
     if let Some(sequence) = found.doubled_first {
         text += &format!("{name}: first doubled: {sequence}\n");
@@ -215,10 +144,7 @@ fn details(found: &WriterFindings) -> String {
     }
     if !found.altered_examples.is_empty() {
         text += &format!("{name}: first altered:\n");
-        found
-            .altered_examples
-            .iter()
-            .for_each(|example| text += &format!("    {example}\n"));
+        found.altered_examples.iter().for_each(|example| text += &format!("    {example}\n"));
     }
     if let [first, second, ..] = found.streams.as_slice() {
         text += &format!("{name}: in more than one stream: {first}, {second}\n");
@@ -234,19 +160,9 @@ fn verdict(findings: &Findings) -> String {
         (false, false) => "",
     };
     let word = if findings.ok { "right" } else { "WRONG" };
-    let Findings {
-        lines,
-        bytes,
-        streams,
-        ..
-    } = findings;
+    let Findings { lines, bytes, streams, .. } = findings;
     let mut text = format!("{word}: {lines} lines, {bytes} bytes in {streams} streams{inferred}\n");
-    if findings.lines > 0
-        && findings
-            .writers
-            .iter()
-            .all(|found| found.altered == found.lines)
-    {
+    if findings.lines > 0 && findings.writers.iter().all(|found| found.altered == found.lines) {
         text += "no line is right: do --charset and --size match what was written?\n";
     }
     text

@@ -102,12 +102,10 @@ pub fn run(args: &WriteArgs) -> Result<u8, Failure> {
     let count = checked_count(args)?;
     // Before the first line: a run of an hour should not end with a file that cannot be written.
     let times_file = match &args.times {
-        Some(path) => Some(File::create(path).map_err(|error| {
-            Failure::new(
-                73,
-                format!("cannot create --times {}: {error}", path.display()),
-            )
-        })?),
+        Some(path) => Some(
+            File::create(path)
+                .map_err(|error| Failure::new(73, format!("cannot create --times {}: {error}", path.display())))?,
+        ),
         None => None,
     };
     let cpu_before = Cpu::now();
@@ -118,27 +116,14 @@ pub fn run(args: &WriteArgs) -> Result<u8, Failure> {
 
     let mut times = output.times(args, lines);
     times.set_cpu(cpu_before);
-    times.stopped_by = ended
-        .err()
-        .map(|errno| format!("errno {}: {errno}", errno.raw_os_error()));
+    times.stopped_by = ended.err().map(|errno| format!("errno {}: {errno}", errno.raw_os_error()));
     if let (Some(file), Some(path)) = (times_file, &args.times) {
-        save(file, &times).map_err(|error| {
-            Failure::new(
-                74,
-                format!("cannot write --times {}: {error}", path.display()),
-            )
-        })?;
+        save(file, &times)
+            .map_err(|error| Failure::new(74, format!("cannot write --times {}: {error}", path.display())))?;
     }
     if let Some(reason) = &times.stopped_by {
-        let what = format!(
-            "cannot write to stdout after {} bytes: {reason}",
-            times.bytes
-        );
-        let why = if ended == Err(Errno::PIPE) {
-            "; its reader has closed it"
-        } else {
-            ""
-        };
+        let what = format!("cannot write to stdout after {} bytes: {reason}", times.bytes);
+        let why = if ended == Err(Errno::PIPE) { "; its reader has closed it" } else { "" };
         return Err(Failure::new(74, what + why));
     }
     if let Some(hold) = args.hold {
@@ -150,10 +135,7 @@ pub fn run(args: &WriteArgs) -> Result<u8, Failure> {
 fn checked_count(args: &WriteArgs) -> Result<u64, Failure> {
     let usage = |text: String| Err(Failure::new(64, text));
     if !is_writer(args.writer.as_bytes()) {
-        return usage(format!(
-            "--writer {:?}: expected 1-64 of [A-Za-z0-9_-]",
-            args.writer
-        ));
+        return usage(format!("--writer {:?}: expected 1-64 of [A-Za-z0-9_-]", args.writer));
     }
     let count = match (args.count, args.duration) {
         (Some(count), _) => count,
@@ -224,11 +206,7 @@ fn write_lines(args: &WriteArgs, count: u64, output: &mut Output) -> (u64, Resul
             lines.advance();
         }
     }
-    let sent = if bulk.is_empty() {
-        Ok(())
-    } else {
-        output.send(&bulk)
-    };
+    let sent = if bulk.is_empty() { Ok(()) } else { output.send(&bulk) };
     (output.bytes / args.size as u64, sent)
 }
 
@@ -266,10 +244,7 @@ impl<'a> Output<'a> {
 
     /// Whether the line would be written at the deadline or later.
     fn comes_after(&self, sequence: u64, deadline: Instant) -> bool {
-        let due = self
-            .pacer
-            .as_ref()
-            .map_or(self.last, |pacer| pacer.due(sequence));
+        let due = self.pacer.as_ref().map_or(self.last, |pacer| pacer.due(sequence));
         self.last.max(due) >= deadline
     }
 

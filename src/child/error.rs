@@ -1,0 +1,297 @@
+//! Why a program did not start, in words that a user can act on. execve says ENOENT for a missing program, a missing
+//! interpreter and a missing loader alike, so the file is looked at once more; the answer is a likely cause, not a proof.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::path::PathBuf;
+
+use rustix::io::Errno;
+
+use super::Spec;
+use super::program::{Head, candidate, has_slash, head_of, may_execute};
+
+/// What execvp searches when PATH is unset. Source: execvp(3), glibc since 2.24.
+const PATH_WHEN_UNSET: &str = "/bin:/usr/bin";
+
+/// A child that could not be started. Displays as what failed, the errno, the likely cause and the remedy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SpawnError {
+    /// There is no such program, or something that it needs to start is missing.
+    NotFound { child: String, command: OsString, errno: Errno, cause: String },
+    /// There is such a file, but the kernel does not run it. Without an errno, we did not try.
+    NotExecutable { child: String, command: OsString, errno: Option<Errno>, cause: String },
+    /// The system refused: processes, memory, descriptors.
+    System { child: String, command: OsString, errno: Errno, cause: String },
+}
+
+impl SpawnError {
+    /// 127 and 126 as shells give them; 71 is EX_OSERR.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            SpawnError::NotFound { .. } => 127,
+            SpawnError::NotExecutable { .. } => 126,
+            SpawnError::System { .. } => 71,
+        }
+    }
+
+    /// An argument that no program can be given.
+    pub(super) fn nul_byte(spec: &Spec, argument: usize) -> SpawnError {
+        SpawnError::NotExecutable {
+            child: spec.name.clone(),
+            command: command_of(spec),
+            errno: None,
+            cause: format!("argument {argument} contains a NUL byte, which no argument can; remove it"),
+        }
+    }
+
+    /// There is no command at all.
+    pub(super) fn no_command(spec: &Spec) -> SpawnError {
+        SpawnError::NotFound {
+            child: spec.name.clone(),
+            command: OsString::new(),
+            errno: Errno::NOENT,
+            cause: "the command is empty; name a program".to_owned(),
+        }
+    }
+
+    /// What posix_spawnp's errno means for this command.
+    pub(super) fn of(spec: &Spec, errno: Errno) -> SpawnError {
+        let path = std::env::var_os("PATH").unwrap_or_else(|| PATH_WHEN_UNSET.into());
+        SpawnError::diagnose(spec, errno, &path)
+    }
+
+    fn diagnose(spec: &Spec, errno: Errno, path: &OsStr) -> SpawnError {
+        let child = spec.name.clone();
+        let command = command_of(spec);
+        match errno {
+            Errno::NOENT | Errno::NOTDIR => {
+                SpawnError::NotFound { cause: why_not_found(&command, path), child, command, errno }
+            }
+            Errno::ACCESS
+            | Errno::NOEXEC
+            | Errno::ISDIR
+            | Errno::PERM
+            | Errno::TOOBIG
+            | Errno::TXTBSY
+            | Errno::LOOP
+            | Errno::NAMETOOLONG
+            | Errno::LIBBAD
+            | Errno::INVAL => SpawnError::NotExecutable {
+                cause: why_not_executable(&command, errno, path),
+                child,
+                command,
+                errno: Some(errno),
+            },
+            _ => SpawnError::System { cause: why_refused(errno).to_owned(), child, command, errno },
+        }
+    }
+}
+
+impl fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (child, command, errno, cause) = match self {
+            SpawnError::NotFound { child, command, errno, cause }
+            | SpawnError::System { child, command, errno, cause } => (child, command, Some(*errno), cause),
+            SpawnError::NotExecutable { child, command, errno, cause } => (child, command, *errno, cause),
+        };
+        write!(f, "cannot start child {child} ({}): ", command.display())?;
+        if let Some(errno) = errno {
+            write!(f, "{}; ", errno_name(errno))?;
+        }
+        f.write_str(cause)
+    }
+}
+
+impl std::error::Error for SpawnError {}
+
+fn command_of(spec: &Spec) -> OsString {
+    spec.argv.first().cloned().unwrap_or_default()
+}
+
+fn why_not_found(command: &OsStr, path: &OsStr) -> String {
+    let Some(file) = candidate(command, path) else {
+        return if command.is_empty() {
+            "the command is empty; name a program".to_owned()
+        } else if has_slash(command) {
+            "no such file; check the path, and that it is mounted in this container".to_owned()
+        } else {
+            format!("no such command in PATH ({}); check the spelling, or give the full path", path.display())
+        };
+    };
+    let file_name = file.display();
+    match head_of(&file).as_deref().map(Head::read) {
+        Some(Head::Script(interpreter)) if interpreter.ends_with('\r') => format!(
+            "the #! line of {file_name} ends in CR LF, so it names an interpreter that does not exist; \
+             save the file with LF line ends"
+        ),
+        Some(Head::Script(interpreter)) => format!(
+            "{file_name} exists, but the interpreter that its #! line names, {interpreter}, does not; \
+             install it, or correct the line"
+        ),
+        _ => format!(
+            "{file_name} exists, but its program loader does not; likely it was built for another libc (glibc or musl) \
+             or another architecture"
+        ),
+    }
+}
+
+fn why_not_executable(command: &OsStr, errno: Errno, path: &OsStr) -> String {
+    let file = candidate(command, path).unwrap_or_else(|| PathBuf::from(command));
+    let file_name = file.display();
+    match errno {
+        Errno::NOEXEC => match head_of(&file).as_deref().map(Head::read) {
+            Some(Head::Elf) => {
+                format!("{file_name} was built for another architecture, or is damaged; use a build for this machine")
+            }
+            _ => format!(
+                "{file_name} is neither a program nor a script with a #! line; add one (#!/bin/sh), \
+                 or name its interpreter first"
+            ),
+        },
+        Errno::TOOBIG => "arguments and environment are too large together; shorten them".to_owned(),
+        Errno::TXTBSY => format!("{file_name} is open for writing; close it first"),
+        Errno::LOOP => format!("{file_name} is a symbolic link that leads back to itself"),
+        Errno::NAMETOOLONG => "the name is too long for a file".to_owned(),
+        _ if file.is_dir() => format!("{file_name} is a directory; name a program"),
+        _ if !may_execute(&file) => {
+            format!("{file_name} is not executable; chmod +x it, or name its interpreter first")
+        }
+        _ => format!(
+            "{file_name} may not be executed by this user; look at the directories on the way, \
+             the interpreter of its #! line, a noexec mount, and the container's security profile"
+        ),
+    }
+}
+
+fn why_refused(errno: Errno) -> &'static str {
+    match errno {
+        Errno::AGAIN => "the limit on processes is reached; raise the container's pids limit or ulimit -u",
+        Errno::NOMEM => "out of memory; raise the container's memory limit",
+        Errno::MFILE | Errno::NFILE => "too many open files; raise ulimit -n",
+        Errno::NOSYS => "the sandbox knows no clone(2); allow it in the seccomp profile",
+        _ => "the system refused to start a process",
+    }
+}
+
+/// `EPERM`, as manual pages name it.
+pub(super) fn errno_name(errno: Errno) -> String {
+    let name = match errno {
+        Errno::PERM => "EPERM",
+        Errno::NOENT => "ENOENT",
+        Errno::SRCH => "ESRCH",
+        Errno::IO => "EIO",
+        Errno::TOOBIG => "E2BIG",
+        Errno::NOEXEC => "ENOEXEC",
+        Errno::BADF => "EBADF",
+        Errno::CHILD => "ECHILD",
+        Errno::AGAIN => "EAGAIN",
+        Errno::NOMEM => "ENOMEM",
+        Errno::ACCESS => "EACCES",
+        Errno::NOTDIR => "ENOTDIR",
+        Errno::ISDIR => "EISDIR",
+        Errno::INVAL => "EINVAL",
+        Errno::NFILE => "ENFILE",
+        Errno::MFILE => "EMFILE",
+        Errno::NOTTY => "ENOTTY",
+        Errno::TXTBSY => "ETXTBSY",
+        Errno::NAMETOOLONG => "ENAMETOOLONG",
+        Errno::NOSYS => "ENOSYS",
+        Errno::LOOP => "ELOOP",
+        Errno::LIBBAD => "ELIBBAD",
+        _ => return format!("errno {} ({errno})", errno.raw_os_error()),
+    };
+    name.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
+    use super::*;
+
+    fn spec(command: impl AsRef<OsStr>) -> Spec {
+        Spec { name: "web".to_owned(), argv: vec![command.as_ref().to_owned()] }
+    }
+
+    fn file(directory: &Path, name: &str, content: &[u8], mode: u32) -> PathBuf {
+        let file = directory.join(name);
+        fs::write(&file, content).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        file
+    }
+
+    fn told(command: impl AsRef<OsStr>, errno: Errno, path: &OsStr) -> (u8, String) {
+        let error = SpawnError::diagnose(&spec(command), errno, path);
+        (error.exit_code(), error.to_string())
+    }
+
+    #[test]
+    fn a_command_that_is_nowhere_is_said_with_the_path_searched() {
+        assert_eq!(
+            told("frobnicate", Errno::NOENT, OsStr::new("/nowhere:/none")),
+            (
+                127,
+                "cannot start child web (frobnicate): ENOENT; no such command in PATH (/nowhere:/none); \
+                 check the spelling, or give the full path"
+                    .to_owned()
+            )
+        );
+    }
+
+    #[test]
+    fn a_missing_interpreter_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let script = file(directory.path(), "job", b"#! /no/such/python -u\nprint()\n", 0o755);
+        let (code, message) = told("job", Errno::NOENT, directory.path().as_os_str());
+        assert_eq!(code, 127);
+        assert!(message.contains(&format!("{} exists, but the interpreter", script.display())), "{message}");
+        assert!(message.contains("/no/such/python, does not"), "{message}");
+    }
+
+    #[test]
+    fn line_ends_from_windows_are_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let script = file(directory.path(), "job", b"#!/bin/sh\r\necho\r\n", 0o755);
+        let (_, message) = told(&script, Errno::NOENT, OsStr::new(""));
+        assert!(message.contains("ends in CR LF"), "{message}");
+    }
+
+    #[test]
+    fn a_missing_loader_is_told_from_a_missing_program() {
+        let directory = tempfile::tempdir().unwrap();
+        let program = file(directory.path(), "tool", b"\x7fELF.....", 0o755);
+        let (_, message) = told(&program, Errno::NOENT, OsStr::new(""));
+        assert!(message.contains("its program loader does not"), "{message}");
+    }
+
+    #[test]
+    fn a_file_without_a_shebang_line_says_so() {
+        let directory = tempfile::tempdir().unwrap();
+        let script = file(directory.path(), "job", b"echo hello\n", 0o755);
+        let (code, message) = told(&script, Errno::NOEXEC, OsStr::new(""));
+        assert_eq!(code, 126);
+        assert!(message.contains("ENOEXEC"), "{message}");
+        assert!(message.contains("#! line"), "{message}");
+    }
+
+    #[test]
+    fn what_may_not_be_executed_says_why() {
+        let directory = tempfile::tempdir().unwrap();
+        let plain = file(directory.path(), "notes", b"", 0o644);
+        let (code, message) = told(&plain, Errno::ACCESS, OsStr::new(""));
+        assert_eq!(code, 126);
+        assert!(message.contains("chmod +x"), "{message}");
+        let (code, message) = told("/usr", Errno::ACCESS, OsStr::new(""));
+        assert_eq!(code, 126);
+        assert!(message.contains("is a directory"), "{message}");
+    }
+
+    #[test]
+    fn a_full_system_is_71() {
+        let (code, message) = told("true", Errno::AGAIN, OsStr::new("/bin"));
+        assert_eq!(code, 71);
+        assert!(message.contains("EAGAIN; the limit on processes"), "{message}");
+    }
+}

@@ -1,0 +1,177 @@
+//! The arguments as they are written: names, defaults, units, environment twins. What they mean is `resolve`'s business.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::FalseyValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::report::messages::{Format, Level};
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "logpump",
+    version,
+    about = "Runs commands and carries their output to CloudWatch Logs; no command ever waits for logging",
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run one or several commands, each with a log stream of its own
+    Run(Box<RunArguments>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EngineChoice {
+    /// io_uring where it works, else epoll
+    Auto,
+    /// io_uring, or exit 69 before the command starts
+    Uring,
+    Epoll,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SinkChoice {
+    /// cloudwatch with --log-group, else dir
+    Auto,
+    Cloudwatch,
+    /// Files
+    Dir,
+    /// Frame and encode, then discard: for benchmarks
+    Null,
+}
+
+const AFTER_HELP: &str = "\
+Exit code: the command's own; 128+n if signal n killed it; 127 not found; 126 not executable; of several commands, the \
+first that is not 0. logpump itself: 64 wrong usage, 69 --engine uring refused, 71 system error, 73 --dir or --report not writable.
+
+Signals go to the commands' process groups. SIGTERM and SIGINT also start the stop clock: SIGKILL after --grace, or at a \
+second SIGTERM or SIGINT. logpump ends at most --grace + --eof-grace + --drain-timeout + 2s after the first, whatever the \
+endpoint does.
+
+A lone -- between commands separates them; a command that needs a -- of its own goes into sh -c '...'.
+
+Credentials, region, endpoint, FIPS and dual-stack settings are the AWS SDK's: AWS_REGION, AWS_ENDPOINT_URL, \
+AWS_ENDPOINT_URL_LOGS, AWS_PROFILE, web identity, container and instance credentials all work. IAM: logs:CreateLogStream \
+and logs:PutLogEvents; logs:CreateLogGroup with --create-group.
+
+Examples:
+  logpump run --log-group /my/app -- python3 app.py
+  logpump run --log-group arn:aws:logs:eu-west-1:123456789012:log-group:/my/app -- airflow scheduler -- airflow triggerer
+  logpump run --dir ./logs --report report.json -- make test";
+
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP, override_usage = "logpump run [OPTIONS] -- COMMAND [ARGS]... [-- COMMAND [ARGS]...]...")]
+pub struct RunArguments {
+    /// CloudWatch Logs group, by name or ARN; an ARN also gives the region. Without it lines go into files (--dir)
+    #[arg(
+        long,
+        env = "LOGPUMP_LOG_GROUP",
+        value_name = "NAME-or-ARN",
+        help_heading = "Where to",
+        hide_env_values = true
+    )]
+    pub log_group: Option<String>,
+
+    /// Name of each command's log stream. {name}: --name or the command's base name; {hostname}; {start}: epoch seconds.
+    /// Characters that AWS forbids become _
+    #[arg(
+        long,
+        env = "LOGPUMP_LOG_STREAM",
+        value_name = "TEMPLATE",
+        default_value = "{name}_{hostname}_{start}.log",
+        help_heading = "Where to"
+    )]
+    pub log_stream: String,
+
+    /// {name} in the template; further commands get NAME-2, NAME-3 [default: the command's base name]
+    #[arg(long, env = "LOGPUMP_NAME", value_name = "NAME", help_heading = "Where to")]
+    pub name: Option<String>,
+
+    /// AWS region, beside AWS_REGION and profiles
+    #[arg(long, env = "LOGPUMP_REGION", value_name = "REGION", help_heading = "Where to")]
+    pub region: Option<String>,
+
+    /// Another endpoint than AWS's, such as http://127.0.0.1:4580
+    #[arg(long, env = "LOGPUMP_ENDPOINT_URL", value_name = "URL", help_heading = "Where to")]
+    pub endpoint_url: Option<String>,
+
+    /// Certificates (PEM) to trust beside the system's [also: AWS_CA_BUNDLE]
+    #[arg(long, env = "LOGPUMP_CA_BUNDLE", value_name = "FILE", help_heading = "Where to")]
+    pub ca_bundle: Option<PathBuf>,
+
+    /// Also create a missing log group (log streams are always created)
+    #[arg(long, env = "LOGPUMP_CREATE_GROUP", value_parser = FalseyValueParser::new(), help_heading = "Where to")]
+    pub create_group: bool,
+
+    /// Where lines go
+    #[arg(long, env = "LOGPUMP_SINK", value_enum, default_value_t = SinkChoice::Auto, help_heading = "Where to")]
+    pub sink: SinkChoice,
+
+    /// Directory for one file per stream with the command's raw bytes [default: ./logpump-logs]
+    #[arg(long, env = "LOGPUMP_DIR", value_name = "PATH", help_heading = "Where to")]
+    pub dir: Option<PathBuf>,
+
+    /// Also copy the commands' lines to logpump's own stdout, never waiting for it
+    #[arg(long, env = "LOGPUMP_TEE", value_parser = FalseyValueParser::new(), help_heading = "Where to")]
+    pub tee: bool,
+
+    /// The longest a line waits for its batch to fill (10ms to 1h)
+    #[arg(long, env = "LOGPUMP_FLUSH_INTERVAL", value_name = "TIME", default_value = "1s", value_parser = duration, help_heading = "Sending")]
+    pub flush_interval: Duration,
+
+    /// PutLogEvents calls in flight, over all streams (1 to 256)
+    #[arg(long, env = "LOGPUMP_MAX_IN_FLIGHT", value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Sending")]
+    pub max_in_flight: u16,
+
+    /// Calls in flight per stream; 1 keeps strict arrival order for live tails [default: --max-in-flight]
+    #[arg(long, env = "LOGPUMP_STREAM_WINDOW", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Sending")]
+    pub stream_window: Option<u16>,
+
+    /// Compress bodies (gzip level 1): about twice the CPU for several times less traffic
+    #[arg(long, env = "LOGPUMP_GZIP", value_parser = FalseyValueParser::new(), help_heading = "Sending")]
+    pub gzip: bool,
+
+    /// How pipes are read
+    #[arg(long, env = "LOGPUMP_ENGINE", value_enum, default_value_t = EngineChoice::Auto, help_heading = "Sending")]
+    pub engine: EngineChoice,
+
+    /// From the first SIGTERM or SIGINT to SIGKILL (0s to 24h)
+    #[arg(long, env = "LOGPUMP_GRACE", value_name = "TIME", default_value = "80s", value_parser = duration, help_heading = "Ending")]
+    pub grace: Duration,
+
+    /// How long lines are delivered after the last command has ended (0s to 24h)
+    #[arg(long, env = "LOGPUMP_DRAIN_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = duration, help_heading = "Ending")]
+    pub drain_timeout: Duration,
+
+    /// How long grandchildren may hold an ended command's output open (0s to 24h)
+    #[arg(long, env = "LOGPUMP_EOF_GRACE", value_name = "TIME", default_value = "2s", value_parser = duration, help_heading = "Ending")]
+    pub eof_grace: Duration,
+
+    /// At the end, write what became of every line to FILE, as JSON
+    #[arg(long, env = "LOGPUMP_REPORT", value_name = "FILE", help_heading = "Telling")]
+    pub report: Option<PathBuf>,
+
+    /// Which of its own messages logpump writes to stderr
+    #[arg(long, env = "LOGPUMP_LOG_LEVEL", value_enum, default_value_t = Level::Info, help_heading = "Telling")]
+    pub log_level: Level,
+
+    #[arg(long, env = "LOGPUMP_LOG_FORMAT", value_enum, default_value_t = Format::Text, help_heading = "Telling")]
+    pub log_format: Format,
+
+    /// The command and its arguments; a lone -- begins the next command
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; write a number with a unit, such as 250ms, 2s or 1m"))
+}

@@ -1,0 +1,77 @@
+//! The command line: arguments in, exit code out.
+
+mod args;
+mod names;
+mod resolve;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, FromArgMatches};
+
+use args::{Arguments, Verb};
+
+/// Wrong usage: sysexits' EX_USAGE.
+pub const EXIT_USAGE: u8 = 64;
+/// Something that was asked for cannot be had: EX_UNAVAILABLE.
+pub const EXIT_UNAVAILABLE: u8 = 69;
+/// The system refused what every program needs: EX_OSERR.
+pub const EXIT_OS_ERROR: u8 = 71;
+/// A file that was asked for cannot be written: EX_CANTCREAT.
+pub const EXIT_CANT_CREATE: u8 = 73;
+
+/// A reason not to start, for people, and the exit code that goes with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub code: u8,
+    pub message: String,
+}
+
+impl Refusal {
+    pub fn usage(message: impl Into<String>) -> Refusal {
+        Refusal { code: EXIT_USAGE, message: message.into() }
+    }
+}
+
+/// Runs the program.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let matches = match Arguments::command().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) => return ExitCode::from(explain(&error)),
+    };
+    let arguments = match Arguments::from_arg_matches(&matches) {
+        Ok(arguments) => arguments,
+        Err(error) => return ExitCode::from(explain(&error)),
+    };
+    let Verb::Run(arguments) = arguments.verb;
+    let outcome = resolve::plan(*arguments).and_then(crate::run::run);
+    ExitCode::from(outcome.unwrap_or_else(|refusal| {
+        eprintln!("logpump: {}", refusal.message);
+        refusal.code
+    }))
+}
+
+/// Help and version are for stdout; a mistake is one clear line and exit 64.
+fn explain(error: &clap::Error) -> u8 {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        let _ = error.print();
+        return 0;
+    }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        eprintln!(
+            "logpump: no command given; try: logpump run -- COMMAND [ARGS]... (logpump run --help lists the options)"
+        );
+        return EXIT_USAGE;
+    }
+    let text = error.to_string();
+    let lines: Vec<_> = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
+        .filter(|line| !line.is_empty())
+        .collect();
+    let line = lines.join(" ");
+    eprintln!("logpump: {} (logpump run --help lists the options)", line.trim_start_matches("error: "));
+    EXIT_USAGE
+}

@@ -1,0 +1,177 @@
+//! From arguments to a plan: everything checked, every default decided, before anything is started.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::args::{EngineChoice, RunArguments, SinkChoice};
+use super::names::{self, Parts};
+use super::{EXIT_CANT_CREATE, Refusal};
+use crate::child::Spec;
+use crate::clock;
+use crate::limits::{CHILDREN_MAX, DURATION_MAX, FLUSH_INTERVAL_MAX, FLUSH_INTERVAL_MIN};
+use crate::run::{Child, Destination, EngineWish, Plan};
+use crate::ship::{self, Target};
+
+const DEFAULT_DIRECTORY: &str = "logpump-logs";
+
+pub fn plan(arguments: RunArguments) -> Result<Plan, Refusal> {
+    let commands = names::commands(&arguments.command)?;
+    if commands.len() > CHILDREN_MAX {
+        return Err(Refusal::usage(format!("{} commands; at most {CHILDREN_MAX} run at once", commands.len())));
+    }
+    let names = names::children(&commands, set(&arguments.name));
+    let now = clock::wall();
+    let system = rustix::system::uname();
+    let start = format!("{}.{:06}", now.as_secs(), now.subsec_micros());
+    let parts = Parts { hostname: &system.nodename().to_string_lossy(), start: &start };
+    let streams = names::streams(&arguments.log_stream, &names, &parts)?;
+    within("--flush-interval", arguments.flush_interval, FLUSH_INTERVAL_MIN, FLUSH_INTERVAL_MAX)?;
+    for (option, value) in [
+        ("--grace", arguments.grace),
+        ("--drain-timeout", arguments.drain_timeout),
+        ("--eof-grace", arguments.eof_grace),
+    ] {
+        within(option, value, Duration::ZERO, DURATION_MAX)?;
+    }
+    if let Some(report) = &arguments.report {
+        writable_beside(report)?;
+    }
+    let max_in_flight = usize::from(arguments.max_in_flight);
+    Ok(Plan {
+        destination: destination(&arguments)?,
+        ship: ship::Options {
+            linger: arguments.flush_interval,
+            max_in_flight,
+            stream_window: arguments.stream_window.map_or(max_in_flight, usize::from),
+            create_group: arguments.create_group,
+        },
+        engine: match arguments.engine {
+            EngineChoice::Auto => EngineWish::Auto,
+            EngineChoice::Uring => EngineWish::Uring,
+            EngineChoice::Epoll => EngineWish::Epoll,
+        },
+        grace: arguments.grace,
+        drain_timeout: arguments.drain_timeout,
+        eof_grace: arguments.eof_grace,
+        tee: arguments.tee,
+        report: arguments.report,
+        log_level: arguments.log_level,
+        log_format: arguments.log_format,
+        children: commands
+            .into_iter()
+            .zip(names)
+            .zip(streams)
+            .map(|((argv, name), stream)| Child { spec: Spec { name, argv }, stream })
+            .collect(),
+    })
+}
+
+/// An option from an environment variable that is set to nothing counts as not given.
+fn set(option: &Option<String>) -> Option<&str> {
+    option.as_deref().filter(|text| !text.is_empty())
+}
+
+fn within(option: &str, value: Duration, least: Duration, most: Duration) -> Result<(), Refusal> {
+    if value < least || value > most {
+        let show = |duration| humantime::format_duration(duration);
+        return Err(Refusal::usage(format!(
+            "{option}: {} is not between {} and {}",
+            show(value),
+            show(least),
+            show(most)
+        )));
+    }
+    Ok(())
+}
+
+fn destination(arguments: &RunArguments) -> Result<Destination, Refusal> {
+    let directory = arguments.dir.as_ref().filter(|path| !path.as_os_str().is_empty());
+    match (arguments.sink, set(&arguments.log_group), directory) {
+        (SinkChoice::Null, ..) => Ok(Destination::Null),
+        (SinkChoice::Auto, Some(_), Some(_)) => Err(Refusal::usage(
+            "--log-group and --dir name two places; give one, or say which with --sink cloudwatch or --sink dir",
+        )),
+        (SinkChoice::Auto | SinkChoice::Cloudwatch, Some(group), _) => {
+            Ok(Destination::CloudWatch(target(arguments, group)?))
+        }
+        (SinkChoice::Cloudwatch, None, _) => Err(Refusal::usage("--sink cloudwatch needs --log-group")),
+        (SinkChoice::Auto | SinkChoice::Dir, _, Some(directory)) => {
+            let directory = usable(directory).map_err(|message| Refusal { code: EXIT_CANT_CREATE, message })?;
+            Ok(Destination::Directory(directory))
+        }
+        // Nobody asked for this directory, so no command fails for want of it.
+        (SinkChoice::Auto | SinkChoice::Dir, _, None) => {
+            let beside = std::env::temp_dir().join(DEFAULT_DIRECTORY);
+            Ok(usable(Path::new(DEFAULT_DIRECTORY))
+                .or_else(|_| usable(&beside))
+                .map_or_else(Destination::Nowhere, Destination::Directory))
+        }
+    }
+}
+
+/// Makes the directory and tries a file in it. Err: what to tell the user.
+fn usable(directory: &Path) -> Result<PathBuf, String> {
+    let said = |error: std::io::Error| {
+        format!(
+            "cannot write into {}: {error}; name another directory with --dir, or a group with --log-group",
+            directory.display()
+        )
+    };
+    fs::create_dir_all(directory).map_err(said)?;
+    let trial = directory.join(format!(".logpump-{}", std::process::id()));
+    fs::write(&trial, b"").map_err(said)?;
+    fs::remove_file(&trial).map_err(said)?;
+    fs::canonicalize(directory).map_err(said)
+}
+
+/// A report that could not be written at the end would be missed only then.
+fn writable_beside(report: &Path) -> Result<(), Refusal> {
+    let refused = |what: String| Err(Refusal { code: EXIT_CANT_CREATE, message: what });
+    if report.is_dir() {
+        return refused(format!("--report: {} is a directory", report.display()));
+    }
+    if report.exists() {
+        return Ok(());
+    }
+    let trial = {
+        let mut name = report.as_os_str().to_owned();
+        name.push(format!(".{}.part", std::process::id()));
+        PathBuf::from(name)
+    };
+    match fs::write(&trial, b"").and_then(|()| fs::remove_file(&trial)) {
+        Ok(()) => Ok(()),
+        Err(error) => refused(format!("--report: cannot write {}: {error}", report.display())),
+    }
+}
+
+fn target(arguments: &RunArguments, group: &str) -> Result<Target, Refusal> {
+    let group = names::group(group)?;
+    let region = match (set(&arguments.region), group.region) {
+        (Some(given), Some(of_arn)) if given != of_arn => {
+            return Err(Refusal::usage(format!("--region {given}, yet the ARN of --log-group lies in {of_arn}")));
+        }
+        (given, of_arn) => of_arn.or(given.map(str::to_owned)),
+    };
+    let endpoint_url = set(&arguments.endpoint_url).map(str::to_owned);
+    if let Some(url) = endpoint_url.as_ref().filter(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
+        return Err(Refusal::usage(format!("--endpoint-url: {url} does not begin with http:// or https://")));
+    }
+    let ca_bundle = arguments
+        .ca_bundle
+        .clone()
+        .or_else(|| std::env::var_os("AWS_CA_BUNDLE").map(PathBuf::from))
+        .filter(|path| !path.as_os_str().is_empty())
+        .map(|path| certificates(&path))
+        .transpose()?;
+    Ok(Target { group: group.name, region, endpoint_url, ca_bundle, gzip: arguments.gzip })
+}
+
+fn certificates(path: &Path) -> Result<Vec<u8>, Refusal> {
+    let refused = |what: String| Refusal::usage(format!("--ca-bundle: {}: {what}", path.display()));
+    let pem = fs::read(path).map_err(|error| refused(error.to_string()))?;
+    if memchr::memmem::find(&pem, b"-----BEGIN CERTIFICATE-----").is_none() {
+        return Err(refused("holds no PEM certificate".into()));
+    }
+    Ok(pem)
+}

@@ -1,0 +1,208 @@
+//! One stream, from its ring to finished bodies: frame, date, pack, encode, and only then release the ring's bytes.
+//! Knows nothing of calls.
+
+use std::time::{Duration, Instant};
+
+use super::date::{Dated, Dater};
+use super::parcel::Books;
+use super::visits::{Left, Visits};
+use crate::batch::{Body, Head, OpenBatch};
+use crate::ledger::{Count, End};
+use crate::lines::{Framer, Record, Taken};
+use crate::ring::Drainer;
+
+/// When it is, for both kinds of clock.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    pub mono: Instant,
+    pub wall_ms: i64,
+}
+
+/// A finished batch. `serial`: to be sent after all earlier ones of its stream.
+pub struct Finished {
+    pub body: Body,
+    pub serial: bool,
+}
+
+pub struct Feed {
+    ring: Drainer,
+    framer: Framer,
+    packer: Packer,
+    visits: Visits,
+    /// The ring has ended and everything in it is in finished bodies.
+    over: bool,
+}
+
+impl Feed {
+    pub fn new(ring: Drainer, head: Head, linger: Duration) -> Feed {
+        Feed {
+            framer: Framer::new(ring.capacity()),
+            ring,
+            packer: Packer { head, dater: Dater::new(), open: None },
+            visits: Visits::new(linger),
+            over: false,
+        }
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
+    pub fn due(&self) -> Option<Instant> {
+        self.visits.due()
+    }
+
+    /// Is there something to do?
+    pub fn wants_visit(&self, now: Instant) -> bool {
+        !self.over && self.visits.wanted(&self.ring, now)
+    }
+
+    /// Arms the ring's wake-up. False: there is something to do already.
+    pub fn may_sleep(&self) -> bool {
+        self.over || self.visits.may_sleep(&self.ring)
+    }
+
+    pub fn awake(&self) {
+        self.ring.awake();
+    }
+
+    /// Takes what the ring has, up to one finished batch (and the beginning of the next), and hands the bytes that it is
+    /// done with to `copy`.
+    pub fn visit(&mut self, now: Now, books: &mut Books, copy: impl FnOnce(&[u8])) -> Option<Finished> {
+        // Before the bytes: what is there then is all there will be.
+        let ended = self.ring.ended();
+        let seen = self.ring.filled();
+        let mut finished = None;
+        let (occupied, dates) = self.ring.dated();
+        let packer = &mut self.packer;
+        let released = self.framer.frame(occupied, ended, &mut |record| {
+            packer.take(&record, dates.date(record.line), now.wall_ms, books, &mut finished)
+        });
+        copy(&occupied[..released]);
+        self.ring.release(released);
+        let unframed = self.ring.occupied_bytes() + self.framer.held_bytes() > 0;
+        if finished.is_none() && (self.visits.is_due(now.mono) || (ended && !unframed)) {
+            finished = self.packer.finish(now.wall_ms);
+            self.over = ended && !unframed;
+        }
+        let left = match (&finished, &self.packer.open) {
+            (Some(_), _) => Left::More,
+            (None, Some(_)) => Left::Open,
+            (None, None) if unframed => Left::Partial,
+            (None, None) => Left::Nothing,
+        };
+        self.visits.visited(seen, self.ring.capacity(), left, now.mono);
+        finished
+    }
+
+    /// Lines and bytes that are neither booked nor in a finished body.
+    pub fn held(&self) -> Count {
+        let unframed = (self.ring.occupied_bytes() + self.framer.held_bytes()) as u64;
+        let open = self.packer.open.as_ref();
+        let packed = open.map_or(Count::default(), |open| Count::new(open.lines(), open.raw_bytes()));
+        packed + Count::new(0, unframed)
+    }
+
+    /// A batch is open.
+    pub fn holds_events(&self) -> bool {
+        self.packer.open.is_some()
+    }
+
+    pub fn read_bytes(&self) -> u64 {
+        self.ring.filled()
+    }
+
+    pub fn marks_omitted(&self) -> u64 {
+        self.ring.marks_omitted()
+    }
+
+    /// Nothing more will be sent: the ring, which must have ended, is framed and booked. What is in the open batch
+    /// comes back as a body.
+    pub fn abandon(&mut self, end: End, now: Now, books: &mut Books) -> Option<Finished> {
+        loop {
+            let (occupied, _) = self.ring.dated();
+            let before = (occupied.len(), self.framer.held_bytes());
+            let released = self.framer.frame(occupied, true, &mut |record| {
+                books.ledger.read.lines += u64::from(record.ends);
+                let whole = record.begins && record.ends;
+                books.ledger.book(end, Count::new(u64::from(whole), u64::from(record.raw_bytes)));
+                if !whole && record.ends {
+                    // Its first pieces may be in a body, or nowhere.
+                    books.split.began(record.line, true);
+                    if let Some(worst) = books.split.ended(record.line, end) {
+                        books.ledger.book(worst, Count::new(1, 0));
+                    }
+                }
+                Taken::Yes
+            });
+            self.ring.release(released);
+            if (self.ring.occupied_bytes(), self.framer.held_bytes()) == before {
+                break;
+            }
+        }
+        self.over = true;
+        self.packer.finish(now.wall_ms)
+    }
+}
+
+/// From records to finished batches.
+struct Packer {
+    head: Head,
+    dater: Dater,
+    open: Option<OpenBatch>,
+}
+
+impl Packer {
+    /// At most one batch is finished a visit; the record that would need a second one stays in the ring.
+    fn take(
+        &mut self,
+        record: &Record<'_>,
+        read_ms: i64,
+        wall_ms: i64,
+        books: &mut Books,
+        finished: &mut Option<Finished>,
+    ) -> Taken {
+        let whole = record.begins && record.ends;
+        if record.text.is_empty() {
+            assert!(whole, "only a whole line can be blank");
+            books.ledger.read.lines += 1;
+            books.ledger.book(End::Blank, Count::new(1, u64::from(record.raw_bytes)));
+            return Taken::Yes;
+        }
+        loop {
+            match self.dater.date(read_ms, wall_ms) {
+                Dated::At(timestamp_ms) => {
+                    let open = self.open.get_or_insert_with(|| OpenBatch::new(&self.head));
+                    if open.push(record, timestamp_ms).is_ok() {
+                        self.dater.gave(timestamp_ms);
+                        books.ledger.read.lines += u64::from(record.ends);
+                        if !whole {
+                            books.split.began(record.line, record.ends);
+                        }
+                        return Taken::Yes;
+                    }
+                    if finished.is_some() {
+                        return Taken::No;
+                    }
+                    *finished = self.finish(wall_ms);
+                }
+                Dated::ClockWentBack => {
+                    if self.open.is_some() {
+                        if finished.is_some() {
+                            return Taken::No;
+                        }
+                        *finished = self.finish(wall_ms);
+                    }
+                    books.ledger.clock_steps += 1;
+                    self.dater.follow_clock();
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self, wall_ms: i64) -> Option<Finished> {
+        let open = self.open.take()?;
+        let serial = self.dater.batch_closed(wall_ms);
+        Some(Finished { body: open.close(), serial })
+    }
+}

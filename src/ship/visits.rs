@@ -1,0 +1,104 @@
+//! When a stream's ring is worth a visit: on its first byte after a silence, then for every quarter of a ring, or when
+//! the linger is over, and never once per read. Pure.
+
+use std::time::{Duration, Instant};
+
+use crate::ring::Drainer;
+
+pub struct Visits {
+    linger: Duration,
+    /// When what is open (a batch, a partial line) is due.
+    due: Option<Instant>,
+    /// The stream position up to which the ring was filled at the last visit.
+    seen: u64,
+    /// The stream position at which the next visit is worth it.
+    visit_at: u64,
+}
+
+/// What a visit left behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    Nothing,
+    /// A partial line: it calls again only once it has grown.
+    Partial,
+    /// Something that must go out when the linger is over.
+    Open,
+    /// More than one visit could take.
+    More,
+}
+
+impl Visits {
+    pub fn new(linger: Duration) -> Visits {
+        Visits { linger, due: None, seen: 0, visit_at: 1 }
+    }
+
+    pub fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.due.is_some_and(|due| due <= now)
+    }
+
+    pub fn wanted(&self, ring: &Drainer, now: Instant) -> bool {
+        self.is_due(now) || ring.filled() >= self.visit_at || ring.ended()
+    }
+
+    /// Arms the ring's wake-up. False: there is something to do already.
+    pub fn may_sleep(&self, ring: &Drainer) -> bool {
+        ring.sleep_until(self.visit_at)
+    }
+
+    /// After a visit that began when the ring was filled up to `seen`.
+    pub fn visited(&mut self, seen: u64, capacity: usize, left: Left, now: Instant) {
+        let grown = seen > self.seen;
+        self.seen = seen;
+        match left {
+            Left::More => self.visit_at = seen,
+            Left::Open => self.open(capacity, now),
+            Left::Partial if grown => self.open(capacity, now),
+            Left::Partial | Left::Nothing => {
+                self.due = None;
+                self.visit_at = seen + 1;
+            }
+        }
+    }
+
+    fn open(&mut self, capacity: usize, now: Instant) {
+        self.due = self.due.filter(|due| *due > now).or(Some(now + self.linger));
+        self.visit_at = self.seen + capacity as u64 / 4;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+
+    const RING: usize = 4096;
+    const LINGER: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn the_first_byte_calls_then_a_quarter_of_the_ring_or_the_linger() {
+        let start = clock::now();
+        let mut visits = Visits::new(LINGER);
+        assert_eq!((visits.visit_at, visits.due), (1, None));
+        visits.visited(10, RING, Left::Open, start);
+        assert_eq!((visits.visit_at, visits.due), (10 + 1024, Some(start + LINGER)));
+        // A visit in between does not put the linger off.
+        visits.visited(1034, RING, Left::Open, start + LINGER / 2);
+        assert_eq!((visits.visit_at, visits.due), (1034 + 1024, Some(start + LINGER)));
+        visits.visited(1034, RING, Left::Nothing, start + LINGER);
+        assert_eq!((visits.visit_at, visits.due), (1035, None));
+    }
+
+    #[test]
+    fn a_partial_line_that_does_not_grow_wakes_nobody() {
+        let start = clock::now();
+        let mut visits = Visits::new(LINGER);
+        visits.visited(10, RING, Left::Partial, start);
+        assert_eq!(visits.due, Some(start + LINGER));
+        visits.visited(10, RING, Left::Partial, start + LINGER);
+        assert_eq!((visits.visit_at, visits.due), (11, None));
+    }
+}
