@@ -16,3 +16,9 @@ pub fn wall() -> Duration {
 pub fn wall_ms() -> i64 {
     wall().as_millis() as i64
 }
+
+/// CPU time of this process: all its threads, without its children.
+pub fn process_cpu() -> Duration {
+    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(spent.tv_sec.unsigned_abs(), spent.tv_nsec.unsigned_abs() as u32)
+}

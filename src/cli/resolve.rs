@@ -97,15 +97,15 @@ fn destination(arguments: &RunArguments) -> Result<Destination, Refusal> {
         }
         (SinkChoice::Cloudwatch, None, _) => Err(Refusal::usage("--sink cloudwatch needs --log-group")),
         (SinkChoice::Auto | SinkChoice::Dir, _, Some(directory)) => {
-            let directory = usable(directory).map_err(|message| Refusal { code: EXIT_CANT_CREATE, message })?;
-            Ok(Destination::Directory(directory))
+            let path = usable(directory).map_err(|message| Refusal { code: EXIT_CANT_CREATE, message })?;
+            Ok(Destination::Directory { path, asked_for: true })
         }
         // Nobody asked for this directory, so no command fails for want of it.
         (SinkChoice::Auto | SinkChoice::Dir, _, None) => {
             let beside = std::env::temp_dir().join(DEFAULT_DIRECTORY);
             Ok(usable(Path::new(DEFAULT_DIRECTORY))
                 .or_else(|_| usable(&beside))
-                .map_or_else(Destination::Nowhere, Destination::Directory))
+                .map_or_else(Destination::Nowhere, |path| Destination::Directory { path, asked_for: false }))
         }
     }
 }

@@ -144,6 +144,13 @@ impl Slot {
         self.close_at.is_some_and(|close_at| close_at <= now)
     }
 
+    /// Ship has failed: the bytes just read stay where they are, and the next read overwrites them.
+    fn count_unpublished(&mut self, bytes: usize) {
+        let read = &self.filler.vacant()[..bytes];
+        self.discarded.lines += memchr_iter(b'\n', read).count() as u64;
+        self.discarded.bytes += bytes as u64;
+    }
+
     /// Takes what stands in the pipe out of it, counts it and lets it go. Bounded: a holder may go on writing.
     fn discard(&mut self) {
         let Some(reader) = &self.reader else { return };
@@ -229,7 +236,11 @@ impl Intake {
                 return Ok(());
             }
             Ok(bytes) => {
-                slot.filler.publish(bytes, wall_ms);
+                if slot.filler.is_abandoned() {
+                    slot.count_unpublished(bytes);
+                } else {
+                    slot.filler.publish(bytes, wall_ms);
+                }
                 bytes
             }
             Err(Errno::AGAIN | Errno::INTR) => 0,

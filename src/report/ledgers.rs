@@ -26,6 +26,8 @@ pub struct Report {
     pub engine: String,
     pub engine_reason: String,
     pub uptime: Duration,
+    /// logpump's own CPU time.
+    pub cpu: Duration,
     pub streams: Vec<StreamReport>,
     /// `--tee`: lines and bytes that stdout did not take in time.
     pub tee_dropped: (u64, u64),
@@ -62,6 +64,7 @@ impl Report {
             "engine": self.engine,
             "engine_reason": self.engine_reason,
             "uptime_ms": self.uptime.as_millis() as u64,
+            "cpu_ms": self.cpu.as_micros() as f64 / 1000.0,
             "ledger_ok": self.imbalances().is_empty(),
             "total": counts(&self.total()),
             "streams": self.streams.iter().map(stream).collect::<Vec<_>>(),
@@ -153,6 +156,7 @@ mod tests {
             engine: "uring".into(),
             engine_reason: "it works".into(),
             uptime: Duration::from_millis(1500),
+            cpu: Duration::from_micros(2500),
             streams: vec![stream.clone(), stream],
             tee_dropped: (0, 0),
             messages_lost: 0,
@@ -163,7 +167,7 @@ mod tests {
     fn the_report_has_every_count_in_total_and_per_stream() {
         let value = report().to_json();
         assert_eq!(value["ledger_ok"], true);
-        assert_eq!(value["uptime_ms"], 1500);
+        assert_eq!((&value["uptime_ms"], &value["cpu_ms"]), (&json!(1500), &json!(2.5)));
         assert_eq!(value["total"]["read"], json!({"lines": 6, "bytes": 60}));
         assert_eq!(value["total"]["calls"], 4);
         assert_eq!(value["streams"][1]["filtered"], json!({"blank": {"lines": 1, "bytes": 1}}));

@@ -30,6 +30,8 @@ struct Mark {
 struct Shared {
     wake: Wake,
     ended: AtomicBool,
+    /// Ship is gone: nobody will take anything out any more.
+    abandoned: AtomicBool,
     marks_omitted: AtomicU64,
     intake_bell: Arc<Bell>,
     ship_bell: Arc<Bell>,
@@ -42,6 +44,7 @@ pub fn ring(bytes: usize, intake_bell: &Arc<Bell>, ship_bell: &Arc<Bell>) -> io:
     let shared = Arc::new(Shared {
         wake: Wake::new(),
         ended: AtomicBool::new(false),
+        abandoned: AtomicBool::new(false),
         marks_omitted: AtomicU64::new(0),
         intake_bell: intake_bell.clone(),
         ship_bell: ship_bell.clone(),
@@ -83,9 +86,9 @@ impl Filler {
         }
     }
 
-    /// Bytes published since the beginning.
-    pub fn filled(&self) -> u64 {
-        self.filled
+    /// Ship has dropped its end: what is read is to be counted, not published.
+    pub fn is_abandoned(&self) -> bool {
+        self.shared.abandoned.load(Ordering::Relaxed)
     }
 
     /// The ring is full. True: leave it alone until intake's bell; false: there is room again already.
@@ -185,6 +188,17 @@ impl Drainer {
     /// Reads whose date is missing because the marks ring was full: their bytes carry the date of an earlier read.
     pub fn marks_omitted(&self) -> u64 {
         self.shared.marks_omitted.load(Ordering::Relaxed)
+    }
+}
+
+/// A drainer that is dropped, even by a panic, leaves room for good: intake goes on reading and the child never waits.
+impl Drop for Drainer {
+    fn drop(&mut self) {
+        self.release(self.drain.occupied_bytes());
+        self.shared.abandoned.store(true, Ordering::Release);
+        if self.shared.wake.released() {
+            self.shared.intake_bell.ring();
+        }
     }
 }
 

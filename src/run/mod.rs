@@ -1,0 +1,279 @@
+//! Wires the threads and owns the order of start and stop. Touches no log byte.
+//!
+//! Start: signals blocked, rings and pipes made, children spawned, io_uring tried, and only then threads and AWS.
+//! Stop: the last child ends; its pipe ends, or --eof-grace is over; what is left is delivered, or --drain-timeout is
+//! over; the report is written; the child's code is ours.
+
+mod pump;
+
+use std::io;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::child::{Event, ExitStatus, Spec, StopOptions, Supervisor, Terminal, signal_name};
+use crate::cli::{EXIT_CANT_CREATE, EXIT_OS_ERROR, EXIT_UNAVAILABLE, Refusal};
+use crate::clock;
+use crate::intake::{Kind, Source, pipe};
+use crate::limits::{PIPE_BYTES, RING_BYTES_MAX, RING_BYTES_MIN, RINGS_BYTES_MAX};
+use crate::report::ledgers::Report;
+use crate::report::messages::{Format, Level, Messages};
+use crate::ring::ring;
+use crate::ship::files::LogFile;
+use crate::ship::{self, Target};
+use crate::sys::bell::Bell;
+use crate::sys::probe;
+use pump::{Pump, Streams};
+
+/// What to run and how: complete and checked.
+pub struct Plan {
+    pub children: Vec<Child>,
+    pub destination: Destination,
+    pub ship: ship::Options,
+    pub engine: EngineWish,
+    pub grace: Duration,
+    pub drain_timeout: Duration,
+    pub eof_grace: Duration,
+    pub tee: bool,
+    pub report: Option<PathBuf>,
+    pub log_level: Level,
+    pub log_format: Format,
+}
+
+pub struct Child {
+    pub spec: Spec,
+    /// Its log stream's, or file's, name.
+    pub stream: String,
+}
+
+pub enum Destination {
+    CloudWatch(Target),
+    Directory {
+        path: PathBuf,
+        asked_for: bool,
+    },
+    /// No directory can be written, for this reason; nobody asked for one.
+    Nowhere(String),
+    Null,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EngineWish {
+    Auto,
+    Uring,
+    Epoll,
+}
+
+/// Runs to the end. Ok: the exit code.
+pub fn run(mut plan: Plan) -> Result<u8, Refusal> {
+    let started = clock::now();
+    if plan.engine == EngineWish::Uring {
+        // Insisting: said before the child starts.
+        probe::io_uring_works()
+            .map_err(|refusal| Refusal { code: EXIT_UNAVAILABLE, message: format!("--engine uring: {refusal}") })?;
+    }
+    let files = open_files(&mut plan)?;
+    let mut supervisor =
+        Supervisor::new(StopOptions { grace: plan.grace }).map_err(|error| refused("cannot watch signals", error))?;
+    let bells = Bells::new().map_err(|error| refused("cannot make an eventfd", error))?;
+    let (streams, warnings) = spawn(&plan, files, &mut supervisor, &bells)?;
+    let engine = choose_engine(plan.engine);
+    let messages = Messages::start(plan.log_level, plan.log_format);
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    let pump = Pump::start(&plan, streams, engine.kind, &bells).map_err(|error| {
+        supervisor.abandon();
+        refused("cannot start a thread", error)
+    })?;
+    tracing::info!("{}", greeting(&plan, &engine));
+    let code = supervise(&plan, &mut supervisor, &bells, &pump);
+    let outcome = pump.finish(&plan);
+    let report = Report {
+        engine: engine.kind.to_string(),
+        engine_reason: engine.reason,
+        uptime: clock::now() - started,
+        cpu: clock::process_cpu(),
+        streams: outcome.streams,
+        tee_dropped: outcome.tee_dropped,
+        messages_lost: messages.lost(),
+    };
+    tell(&plan, &report);
+    Ok(code)
+}
+
+fn refused(what: &str, error: impl std::fmt::Display) -> Refusal {
+    let message = format!("{what}: {error}; likely a limit of memory, processes (ulimit -u) or open files (ulimit -n)");
+    Refusal { code: EXIT_OS_ERROR, message }
+}
+
+/// Who wakes whom.
+struct Bells {
+    intake: Arc<Bell>,
+    ship: Arc<Bell>,
+    main: Arc<Bell>,
+}
+
+impl Bells {
+    fn new() -> io::Result<Bells> {
+        Ok(Bells { intake: Bell::new()?, ship: Bell::new()?, main: Bell::new()? })
+    }
+}
+
+/// The embedded sink's files, before the child starts: a directory that was asked for must work.
+fn open_files(plan: &mut Plan) -> Result<Vec<Option<LogFile>>, Refusal> {
+    let directory = match &plan.destination {
+        Destination::Directory { path, .. } => Some(path.as_path()),
+        _ => None,
+    };
+    match (pump::open_files(directory, &plan.children), &plan.destination) {
+        (Ok(files), _) => Ok(files),
+        (Err((file, error)), Destination::Directory { path, asked_for: true }) => {
+            let message = format!("cannot write {} in {}: {error}", file, path.display());
+            Err(Refusal { code: EXIT_CANT_CREATE, message })
+        }
+        (Err((file, error)), _) => {
+            plan.destination = Destination::Nowhere(format!("cannot write {file}: {error}"));
+            Ok(plan.children.iter().map(|_| None).collect())
+        }
+    }
+}
+
+/// Every ring and pipe first: once a child runs, nothing of ours may fail it. With what to warn of.
+fn spawn(
+    plan: &Plan,
+    files: Vec<Option<LogFile>>,
+    supervisor: &mut Supervisor,
+    bells: &Bells,
+) -> Result<(Streams, Vec<String>), Refusal> {
+    let mut streams = Streams { sources: Vec::new(), rings: Vec::new(), files };
+    let mut warnings = Vec::new();
+    let mut outputs = Vec::new();
+    let ring_bytes = ring_bytes(plan.children.len());
+    for child in &plan.children {
+        let (pipe, output, warning) = pipe::open(PIPE_BYTES).map_err(|error| refused("cannot make a pipe", error))?;
+        let (filler, drainer) =
+            ring(ring_bytes, &bells.intake, &bells.ship).map_err(|error| refused("cannot map a ring", error))?;
+        streams.sources.push(Source { name: child.spec.name.clone(), pipe, filler });
+        streams.rings.push(drainer);
+        if warnings.is_empty() {
+            warnings.extend(warning);
+        }
+        outputs.push(output);
+    }
+    let terminal = Terminal::choose(plan.children.len());
+    for (child, output) in plan.children.iter().zip(outputs) {
+        supervisor.spawn(&child.spec, output, terminal).map_err(|error| {
+            // Those that run already would be left without us.
+            supervisor.abandon();
+            Refusal { code: error.exit_code(), message: error.to_string() }
+        })?;
+    }
+    Ok((streams, warnings))
+}
+
+fn ring_bytes(children: usize) -> usize {
+    let share = RINGS_BYTES_MAX / children.max(1);
+    let power = if share.is_power_of_two() { share } else { share.next_power_of_two() / 2 };
+    power.clamp(RING_BYTES_MIN, RING_BYTES_MAX)
+}
+
+struct Engine {
+    kind: Kind,
+    reason: String,
+}
+
+/// After the children were spawned and before any thread exists.
+fn choose_engine(wish: EngineWish) -> Engine {
+    match wish {
+        EngineWish::Epoll => Engine { kind: Kind::Epoll, reason: "asked for".into() },
+        EngineWish::Uring => Engine { kind: Kind::Uring, reason: "asked for".into() },
+        EngineWish::Auto => match probe::io_uring_works() {
+            Ok(()) => Engine { kind: Kind::Uring, reason: "io_uring works here".into() },
+            Err(refusal) => {
+                let reason = format!("{refusal}; using epoll (silence with --engine epoll)");
+                Engine { kind: Kind::Epoll, reason }
+            }
+        },
+    }
+}
+
+fn greeting(plan: &Plan, engine: &Engine) -> String {
+    let to = match &plan.destination {
+        Destination::CloudWatch(target) => format!("log group {}", target.group),
+        Destination::Directory { path, .. } => format!("files in {}", path.display()),
+        Destination::Nowhere(reason) => format!("nowhere, and are counted as dropped: {reason}"),
+        Destination::Null => "nowhere (--sink null)".into(),
+    };
+    let streams = match &plan.children[..] {
+        [child] => format!("stream {}", child.stream),
+        [first, rest @ ..] => format!("stream {} and {} more", first.stream, rest.len()),
+        [] => unreachable!("a plan has a child"),
+    };
+    format!("lines go to {to}, {streams}; engine {}: {}", engine.kind, engine.reason)
+}
+
+/// Until the children have ended and every line has its end, or its time is over. The exit code: the first that is not 0.
+fn supervise(plan: &Plan, supervisor: &mut Supervisor, bells: &Bells, pump: &Pump) -> u8 {
+    let mut code = 0;
+    let mut deadline = None;
+    while supervisor.running() > 0 || !pump.has_shipped() {
+        match supervisor.next(bells.main.as_fd(), deadline) {
+            Event::Ended { child, status } => {
+                say_end(&plan.children[child].spec.name, status);
+                if code == 0 {
+                    code = status.code();
+                }
+                let close_at = clock::now() + plan.eof_grace;
+                pump.child_ended(child, close_at);
+                if supervisor.running() == 0 {
+                    pump.drain();
+                    deadline = Some(close_at + plan.drain_timeout);
+                }
+            }
+            Event::StopBegan { signal } => {
+                let grace = plan.grace.as_secs_f64();
+                tracing::info!("{}: stopping; SIGKILL after {grace} s", signal_name(signal));
+            }
+            Event::StopHastened => tracing::info!("a second stop signal: SIGKILL now"),
+            Event::Warning(text) => tracing::warn!("{text}"),
+            Event::Woken => {
+                bells.main.clear();
+                if supervisor.running() > 0 && pump.has_shipped() {
+                    tracing::debug!("every output is closed; waiting for the children");
+                }
+            }
+            Event::Deadline => {
+                tracing::warn!("--drain-timeout is over; what is left is counted as dropped");
+                pump.give_up();
+                break;
+            }
+        }
+    }
+    code
+}
+
+fn say_end(name: &str, status: ExitStatus) {
+    match status {
+        ExitStatus::Exited(0) => tracing::info!("{name} ended"),
+        status => tracing::warn!("{name} ended: {status}"),
+    }
+}
+
+fn tell(plan: &Plan, report: &Report) {
+    for imbalance in report.imbalances() {
+        tracing::error!("the ledger does not add up, a fault of logpump's: {imbalance}");
+    }
+    tracing::info!("{}", report.summary());
+    if report.tee_dropped != (0, 0) {
+        tracing::warn!(
+            "--tee: stdout did not take {} lines ({} bytes) in time",
+            report.tee_dropped.0,
+            report.tee_dropped.1
+        );
+    }
+    if let Some(path) = &plan.report
+        && let Err(error) = report.write(path)
+    {
+        tracing::error!("--report: cannot write {}: {error}", path.display());
+    }
+}

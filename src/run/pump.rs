@@ -1,0 +1,174 @@
+//! The threads beside the supervisor: starting them, ending them, and putting their counts together.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::{Bells, Child, Destination, Plan};
+use crate::clock;
+use crate::intake::{self, Command, Discarded, Kind, Source};
+use crate::ledger::{Count, End, Ledger};
+use crate::limits::END_SLACK;
+use crate::report::ledgers::StreamReport;
+use crate::report::tee::{self, Tee, TeeWriter};
+use crate::ring::Drainer;
+use crate::ship::control::{Control, Phase};
+use crate::ship::files::{self, LogFile};
+use crate::ship::{self, Sink};
+use crate::sys::bell::Bell;
+
+/// What the threads work on, one of each a child.
+pub struct Streams {
+    pub sources: Vec<Source>,
+    pub rings: Vec<Drainer>,
+    /// For the embedded sink.
+    pub files: Vec<Option<LogFile>>,
+}
+
+pub struct Pump {
+    intake: JoinHandle<io::Result<Vec<Discarded>>>,
+    remote: intake::Remote,
+    ship: JoinHandle<io::Result<Vec<Ledger>>>,
+    shipped: Arc<AtomicBool>,
+    control: Arc<Control>,
+    tee: Option<TeeWriter>,
+}
+
+/// What came of it all.
+pub struct Outcome {
+    pub streams: Vec<StreamReport>,
+    /// `--tee`: lines and bytes that stdout did not take in time.
+    pub tee_dropped: (u64, u64),
+}
+
+impl Pump {
+    pub fn start(plan: &Plan, streams: Streams, kind: Kind, bells: &Bells) -> io::Result<Pump> {
+        let (tee, tee_writer) = plan.tee.then(tee::start).transpose()?.unzip();
+        let control = Control::new(&bells.ship);
+        let shipped = Arc::new(AtomicBool::new(false));
+        let tell_main = TellMain { shipped: shipped.clone(), bell: bells.main.clone() };
+        let ship = start_ship(plan, streams.rings, streams.files, control.clone(), tee, tell_main)?;
+        let (remote, commands) = intake::remote(&bells.intake);
+        let (sources, bell) = (streams.sources, bells.intake.clone());
+        let intake =
+            Builder::new().name("pump-intake".into()).spawn(move || intake::run(kind, sources, &bell, commands))?;
+        Ok(Pump { intake, remote, ship, shipped, control, tee: tee_writer })
+    }
+
+    /// The shipping thread has ended: every line has its end, or it failed.
+    pub fn has_shipped(&self) -> bool {
+        self.shipped.load(Ordering::Acquire)
+    }
+
+    /// The child has ended; others may hold its pipe until `close_at`.
+    pub fn child_ended(&self, child: usize, close_at: Instant) {
+        self.remote.send(Command::LeaderEnded { pipe: child, close_at });
+    }
+
+    /// All children have ended: deliver what is left.
+    pub fn drain(&self) {
+        self.control.set(Phase::Drain);
+    }
+
+    /// The time to deliver is over. First the rings end, then ship books what is in them.
+    pub fn give_up(&self) {
+        self.remote.send(Command::Abandon);
+        let deadline = clock::now() + END_SLACK;
+        while !self.intake.is_finished() && clock::now() < deadline {
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+        self.control.set(Phase::GiveUp);
+    }
+
+    /// Ends the intake if it still runs, joins the threads and puts the counts together.
+    pub fn finish(self, plan: &Plan) -> Outcome {
+        self.remote.send(Command::Abandon);
+        let discarded = joined("intake", self.intake.join()).unwrap_or_default();
+        let ledgers = joined("ship", self.ship.join()).unwrap_or_default();
+        let tee_dropped = self.tee.map_or((0, 0), |tee| tee.finish(clock::now() + END_SLACK));
+        let group = match &plan.destination {
+            Destination::CloudWatch(target) => Some(target.group.clone()),
+            _ => None,
+        };
+        let stream = |(index, child): (usize, &Child)| {
+            let mut ledger = ledgers.get(index).cloned().unwrap_or_default();
+            if let Some(discarded) = discarded.get(index) {
+                let count = Count::new(discarded.lines, discarded.bytes);
+                ledger.read += count;
+                ledger.book(if ledgers.is_empty() { End::Internal } else { End::Shutdown }, count);
+            }
+            StreamReport { name: child.spec.name.clone(), group: group.clone(), stream: child.stream.clone(), ledger }
+        };
+        Outcome { streams: plan.children.iter().enumerate().map(stream).collect(), tee_dropped }
+    }
+}
+
+fn start_ship(
+    plan: &Plan,
+    rings: Vec<Drainer>,
+    files: Vec<Option<LogFile>>,
+    control: Arc<Control>,
+    tee: Option<Tee>,
+    tell_main: TellMain,
+) -> io::Result<JoinHandle<io::Result<Vec<Ledger>>>> {
+    let thread = Builder::new().name("pump-ship".into());
+    let options = plan.ship.clone();
+    let sink = match &plan.destination {
+        Destination::CloudWatch(target) => Sink::CloudWatch(target.clone()),
+        Destination::Null => Sink::Null,
+        Destination::Directory { .. } | Destination::Nowhere(_) => {
+            let streams = rings.into_iter().zip(files).map(|(ring, file)| files::Stream { ring, file }).collect();
+            return thread.spawn(move || {
+                let _at_end = tell_main;
+                Ok(files::run(streams, options.linger, &control, tee.as_ref()))
+            });
+        }
+    };
+    let named = |(ring, child): (Drainer, &Child)| ship::Stream { name: child.stream.clone(), ring };
+    let streams = rings.into_iter().zip(&plan.children).map(named).collect();
+    thread.spawn(move || {
+        let _at_end = tell_main;
+        ship::run(streams, sink, &options, control, tee)
+    })
+}
+
+/// Opens the embedded sink's files.
+pub fn open_files(directory: Option<&Path>, children: &[Child]) -> Result<Vec<Option<LogFile>>, (String, io::Error)> {
+    let open = |child: &Child| {
+        directory
+            .map(|directory| LogFile::open(directory, &child.stream))
+            .transpose()
+            .map_err(|error| (child.stream.clone(), error))
+    };
+    children.iter().map(open).collect()
+}
+
+/// Tells the supervisor that the shipping thread is over, also when it panics.
+struct TellMain {
+    shipped: Arc<AtomicBool>,
+    bell: Arc<Bell>,
+}
+
+impl Drop for TellMain {
+    fn drop(&mut self) {
+        self.shipped.store(true, Ordering::Release);
+        self.bell.ring();
+    }
+}
+
+fn joined<T>(name: &str, joined: std::thread::Result<io::Result<T>>) -> Option<T> {
+    match joined {
+        Ok(Ok(value)) => Some(value),
+        Ok(Err(error)) => {
+            tracing::error!("the {name} thread failed: {error}");
+            None
+        }
+        Err(_) => {
+            tracing::error!("the {name} thread panicked: a fault of logpump's; please report it");
+            None
+        }
+    }
+}
