@@ -93,6 +93,8 @@ pub const AHEAD_OF_CLOCK_MS_MAX: i64 = 1000;
 /// `--tee` holds at most this many chunks of at most this many bytes: 4 MiB.
 pub const TEE_CHUNKS_MAX: usize = 64;
 pub const TEE_CHUNK_BYTES_MAX: usize = 64 * 1024;
+/// What a message repeats of an error of the service.
+pub const ERROR_CHARACTERS_MAX: usize = 600;
 /// logpump's own messages that may wait for a slow stderr; more are dropped and counted.
 pub const OWN_MESSAGES_MAX: usize = 1024;
 /// The SDK's blocking calls (name resolution) at the same time.

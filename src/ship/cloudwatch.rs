@@ -17,7 +17,7 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use super::answer::{Answer, Rejected};
-use crate::limits::{CALL_TIMEOUT, CONNECT_TIMEOUT};
+use crate::limits::{CALL_TIMEOUT, CONNECT_TIMEOUT, ERROR_CHARACTERS_MAX};
 
 /// Where to, beside what the SDK finds in the environment and in profiles.
 #[derive(Debug, Clone, Default)]
@@ -164,8 +164,7 @@ where
         }
         SdkError::DispatchFailure(failure) => {
             let detail = chain(error);
-            let connector = failure.as_connector_error();
-            if connector.is_none_or(|error| error.is_user()) {
+            if !failure.is_io() && !failure.is_timeout() {
                 // Not the network: no credentials, no region, no endpoint.
                 return Answer::Denied(detail);
             }
@@ -177,13 +176,13 @@ where
 }
 
 fn verdict(status: u16, code: &str, message: &str) -> Answer {
-    let detail = || format!("{code}: {message}");
+    let detail = || one_line(&format!("{code}: {message}"));
     match (status, code) {
         (_, "ResourceAlreadyExistsException" | "DataAlreadyAcceptedException") => Answer::Accepted(Rejected::default()),
         (429, _) => Answer::Throttled,
         (_, code) if code.contains("Throttl") || code.contains("TooManyRequests") => Answer::Throttled,
         (_, "LimitExceededException" | "RequestLimitExceeded") => Answer::Throttled,
-        (_, "ResourceNotFoundException") => Answer::NotFound(message.to_owned()),
+        (_, "ResourceNotFoundException") => Answer::NotFound(one_line(message)),
         (500.., _) | (_, "ServiceUnavailableException" | "OperationAbortedException") => {
             Answer::Unavailable { detail: format!("HTTP {status} {}", detail()), lost: false }
         }
@@ -225,7 +224,17 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
             text.push_str(&part);
         }
     }
-    text
+    one_line(&text)
+}
+
+/// A message of ours is one line; the service's, with a whole canonical request in it, are not.
+fn one_line(text: &str) -> String {
+    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((end, _)) = line.char_indices().nth(ERROR_CHARACTERS_MAX) {
+        line.truncate(end);
+        line.push_str("...");
+    }
+    line
 }
 
 fn sources<'a>(

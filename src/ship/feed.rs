@@ -49,7 +49,7 @@ impl Feed {
     }
 
     pub fn due(&self) -> Option<Instant> {
-        self.visits.due()
+        self.visits.due().filter(|_| !self.over)
     }
 
     /// Is there something to do?
