@@ -4,6 +4,9 @@
 use clap::ValueEnum;
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::limits::OWN_MESSAGES_MAX;
 
@@ -44,11 +47,13 @@ impl Messages {
             Level::Info => LevelFilter::INFO,
             Level::Debug => LevelFilter::DEBUG,
         };
-        let builder = tracing_subscriber::fmt().with_max_level(filter).with_writer(writer).with_ansi(false);
-        // The SDK and its HTTP client speak through tracing as well: only our own messages are for the user.
+        // The SDK and its HTTP client speak through tracing as well, at length: what matters of it the ship core says.
+        let others = if level == Level::Debug { LevelFilter::WARN } else { LevelFilter::OFF };
+        let targets = Targets::new().with_target("logpump", filter).with_default(others);
+        let builder = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(writer).with_ansi(false);
         let set = match format {
-            Format::Text => builder.with_target(false).try_init(),
-            Format::Json => builder.json().flatten_event(true).try_init(),
+            Format::Text => builder.with_target(false).finish().with(targets).try_init(),
+            Format::Json => builder.json().flatten_event(true).finish().with(targets).try_init(),
         };
         // Only a test that runs twice in one process finds another subscriber there.
         drop(set);
