@@ -292,8 +292,8 @@ impl Intake {
         let mut fired = std::mem::take(&mut self.fired);
         fired.clear();
         let waited = match tick {
-            Some(tick) if tick <= now => Ok(()),
-            Some(tick) => self.engine.wait(Some(tick - now), false, &mut fired),
+            // Also when there is no time to sleep: armed pipes must be heard however busy the others are.
+            Some(tick) => self.engine.wait(Some(tick.saturating_duration_since(now)), false, &mut fired),
             None if self.slots.iter().all(|slot| slot.state == State::Closed) => Ok(()),
             None => {
                 let timeout = deadline.map(|deadline| deadline.saturating_duration_since(now));

@@ -123,7 +123,7 @@ fn a_pipe_that_others_hold_is_closed_when_its_grace_is_over_and_its_bytes_are_ke
 #[test]
 fn what_stands_in_an_abandoned_pipe_is_counted() {
     both(|kind| {
-        let mut rig = start(kind, 1);
+        let rig = start(kind, 1);
         // One byte more than the ring holds, in whole lines; nobody drains.
         let line = b"0123456789abcde\n";
         let lines = RING_BYTES / line.len() + 100;
@@ -139,4 +139,71 @@ fn what_stands_in_an_abandoned_pipe_is_counted() {
         assert_eq!(rig.drainers[0].occupied_bytes(), RING_BYTES);
         assert!(rig.drainers[0].ended());
     });
+}
+
+/// What a writer does: so many bytes in one write, then maybe a silence long enough for its pipe to be armed again.
+type Step = (usize, bool);
+
+/// Writes the steps into each pipe from a thread of its own, and returns what came out at the other ends.
+fn pump(kind: Kind, writers: &[Vec<Step>], held_open: bool) -> Vec<Vec<u8>> {
+    let mut rig = start(kind, writers.len());
+    let mut threads = Vec::new();
+    for (index, steps) in writers.iter().enumerate() {
+        let writer = rig.writers[index].take().unwrap();
+        let steps = steps.clone();
+        threads.push(std::thread::spawn(move || {
+            let silence = Bell::new().unwrap();
+            let mut written = 0u64;
+            for (length, pause) in steps {
+                let bytes: Vec<u8> = (0..length as u64).map(|offset| ((written + offset) * 7 % 253) as u8).collect();
+                let mut rest = &bytes[..];
+                while !rest.is_empty() {
+                    rest = &rest[rustix::io::write(&writer, rest).unwrap()..];
+                }
+                written += length as u64;
+                if pause {
+                    silence.wait(Some(Duration::from_millis(9)));
+                }
+            }
+            writer
+        }));
+    }
+    let expected: Vec<usize> = writers.iter().map(|steps| steps.iter().map(|(length, _)| length).sum()).collect();
+    let mut seen: Vec<Vec<u8>> = (0..writers.len()).map(|index| rig.drain(index, expected[index])).collect();
+    let held: Vec<OwnedFd> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+    if held_open {
+        // As grandchildren do: the pipes end by their grace, not by their writers.
+        for pipe in 0..writers.len() {
+            rig.remote.send(Command::LeaderEnded { pipe, close_at: clock::now() });
+        }
+    } else {
+        drop(held);
+    }
+    for (index, bytes) in seen.iter_mut().enumerate() {
+        bytes.extend(rig.drain(index, usize::MAX));
+    }
+    assert_eq!(rig.thread.join().unwrap().unwrap(), vec![Discarded::default(); writers.len()]);
+    seen
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(24))]
+    #[test]
+    fn both_engines_bring_the_same_bytes_and_ends(
+        writers in proptest::collection::vec(
+            proptest::collection::vec((0usize..100_000, proptest::prelude::any::<bool>()), 0..6),
+            1..5,
+        ),
+        held_open in proptest::prelude::any::<bool>(),
+    ) {
+        let expected: Vec<Vec<u8>> = writers
+            .iter()
+            .map(|steps| {
+                let total: usize = steps.iter().map(|(length, _)| length).sum();
+                (0..total as u64).map(|offset| (offset * 7 % 253) as u8).collect()
+            })
+            .collect();
+        proptest::prop_assert!(pump(Kind::Uring, &writers, held_open) == expected);
+        proptest::prop_assert!(pump(Kind::Epoll, &writers, held_open) == expected);
+    }
 }

@@ -148,7 +148,8 @@ mod tests {
     use super::*;
 
     fn report() -> Report {
-        let mut ledger = Ledger { read: Count::new(3, 30), calls: 2, ..Ledger::default() };
+        let mut ledger = Ledger::default();
+        (ledger.read, ledger.calls) = (Count::new(3, 30), 2);
         ledger.book(End::Delivered, Count::new(2, 29));
         ledger.book(End::Blank, Count::new(1, 1));
         let stream = StreamReport { name: "app".into(), group: Some("/g".into()), stream: "s".into(), ledger };
