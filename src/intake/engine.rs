@@ -24,7 +24,7 @@ impl fmt::Display for Kind {
 }
 
 pub enum Engine {
-    Uring(Uring),
+    Uring(Box<Uring>),
     Epoll(Epoll),
 }
 
@@ -32,7 +32,7 @@ impl Engine {
     /// For so many descriptors, used by the calling thread alone.
     pub fn new(kind: Kind, descriptors: usize) -> io::Result<Engine> {
         Ok(match kind {
-            Kind::Uring => Engine::Uring(Uring::new(descriptors)?),
+            Kind::Uring => Engine::Uring(Box::new(Uring::new(descriptors)?)),
             Kind::Epoll => Engine::Epoll(Epoll::new(descriptors)?),
         })
     }

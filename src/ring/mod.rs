@@ -42,7 +42,7 @@ pub fn ring(bytes: usize, intake_bell: &Arc<Bell>, ship_bell: &Arc<Bell>) -> io:
     let (fill, drain) = byte_ring(bytes)?;
     let (marks_in, marks_out) = HeapRb::new((bytes / RING_BYTES_PER_MARK).max(1)).split();
     let shared = Arc::new(Shared {
-        wake: Wake::new(),
+        wake: Wake::default(),
         ended: AtomicBool::new(false),
         abandoned: AtomicBool::new(false),
         marks_omitted: AtomicU64::new(0),

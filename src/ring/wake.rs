@@ -14,11 +14,13 @@ pub struct Wake {
     stalled: AtomicBool,
 }
 
-impl Wake {
-    pub fn new() -> Wake {
+impl Default for Wake {
+    fn default() -> Wake {
         Wake { wake_at: AtomicU64::new(AWAKE), stalled: AtomicBool::new(false) }
     }
+}
 
+impl Wake {
     /// Intake, after it published up to `filled`: must ship be rung?
     pub fn published(&self, filled: u64) -> bool {
         fence(Ordering::SeqCst);

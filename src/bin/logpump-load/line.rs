@@ -243,7 +243,7 @@ mod tests {
             let mut lines = Lines::new("w0", 40, charset);
             for sequence in 0..1_100 {
                 assert_eq!(lines.current().len(), 40);
-                if sequence < 12 || sequence > 980 {
+                if !(12..=980).contains(&sequence) {
                     assert_eq!(lines.current(), naive("w0", sequence, 40, charset), "{charset:?} {sequence}");
                 }
                 lines.advance();
