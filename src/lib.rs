@@ -13,6 +13,7 @@ pub mod intake;
 pub mod ledger;
 pub mod limits;
 pub mod lines;
+pub mod refusal;
 pub mod report;
 pub mod ring;
 pub mod run;

@@ -10,29 +10,8 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 
+use crate::refusal::EXIT_USAGE;
 use args::{Arguments, Verb};
-
-/// Wrong usage: sysexits' EX_USAGE.
-pub const EXIT_USAGE: u8 = 64;
-/// Something that was asked for cannot be had: EX_UNAVAILABLE.
-pub const EXIT_UNAVAILABLE: u8 = 69;
-/// The system refused what every program needs: EX_OSERR.
-pub const EXIT_OS_ERROR: u8 = 71;
-/// A file that was asked for cannot be written: EX_CANTCREAT.
-pub const EXIT_CANT_CREATE: u8 = 73;
-
-/// A reason not to start, for people, and the exit code that goes with it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    pub code: u8,
-    pub message: String,
-}
-
-impl Refusal {
-    pub fn usage(message: impl Into<String>) -> Refusal {
-        Refusal { code: EXIT_USAGE, message: message.into() }
-    }
-}
 
 /// Runs the program.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {

@@ -3,8 +3,8 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use super::Refusal;
 use crate::limits::NAME_BYTES_MAX;
+use crate::refusal::Refusal;
 
 /// A log group, and the region if an ARN gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::args::{EngineChoice, RunArguments, SinkChoice};
 use super::names::{self, Parts};
-use super::{EXIT_CANT_CREATE, Refusal};
 use crate::child::Spec;
 use crate::clock;
 use crate::limits::{CHILDREN_MAX, DURATION_MAX, FLUSH_INTERVAL_MAX, FLUSH_INTERVAL_MIN};
+use crate::refusal::{EXIT_CANT_CREATE, Refusal};
 use crate::run::{Child, Destination, EngineWish, Plan};
 use crate::ship::{self, Target};
 

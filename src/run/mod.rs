@@ -13,10 +13,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::child::{Event, ExitStatus, Spec, StopOptions, Supervisor, Terminal, signal_name};
-use crate::cli::{EXIT_CANT_CREATE, EXIT_OS_ERROR, EXIT_UNAVAILABLE, Refusal};
 use crate::clock;
 use crate::intake::{Kind, Source, pipe};
 use crate::limits::{PIPE_BYTES, RING_BYTES_MAX, RING_BYTES_MIN, RINGS_BYTES_MAX};
+use crate::refusal::{EXIT_CANT_CREATE, EXIT_OS_ERROR, EXIT_UNAVAILABLE, Refusal};
 use crate::report::ledgers::Report;
 use crate::report::messages::{Format, Level, Messages};
 use crate::ring::ring;
