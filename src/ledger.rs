@@ -103,7 +103,7 @@ pub struct Ledger {
     /// Held when the counts were taken, counted where it lies, not as a difference.
     pub in_memory: Count,
     ends: [Count; ENDS],
-    /// Outside the identity: lines of logpump's own in the stream, and bodies that the service may have twice.
+    /// Outside the identity: lines of logpump's own in the stream, and delivered events that the service may have twice.
     pub markers: u64,
     pub duplicates: u64,
     pub calls: u64,

@@ -2,6 +2,9 @@
 //! its own: bodies, answers and the time come in, actions go out. The loop performs them; so may a simulation.
 //!
 //! A body is in exactly one place: waiting in its stream, or in a call. It leaves by being booked.
+//! This file has the bodies and their calls; `creation` has the streams and their group.
+
+mod creation;
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -13,7 +16,8 @@ use super::backoff::{Pace, backoff};
 use super::notice::Notice;
 use super::parcel::{Books, Parcel};
 use crate::ledger::{Count, End};
-use crate::limits::{BODY_BYTES_TYPICAL, CREATIONS_IN_FLIGHT_MAX, WAITING_BODIES_MAX, WAITING_BODIES_PER_STREAM_MAX};
+use crate::limits::{BODY_BYTES_TYPICAL, WAITING_BODIES_MAX, WAITING_BODIES_PER_STREAM_MAX};
+use creation::{Existence, Group};
 
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
@@ -45,6 +49,8 @@ pub struct Core {
     group_missing_said: bool,
     /// Since when no call has got through.
     outage_since: Option<Instant>,
+    /// How many calls of any kind got through: whether one did since another was sent.
+    successes: u64,
     /// The stream that is looked at first, so that all have their turn.
     turn: usize,
     held_bytes: usize,
@@ -57,8 +63,8 @@ struct Stream {
     /// Something will be sent to it.
     begun: bool,
     existence: Existence,
-    /// By number: the order in which they were finished.
-    waiting: VecDeque<(u64, Parcel)>,
+    /// By number.
+    waiting: VecDeque<Delivery>,
     next_number: u64,
     in_flight: usize,
     held_bytes: usize,
@@ -71,31 +77,21 @@ struct Stream {
     rejection_said: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Group {
-    /// Ours is not to ask.
-    AsFound,
-    BeingCreated,
-    /// By us; the service may take a moment to know it.
-    Created,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Existence {
-    Unknown,
-    /// A call is on its way, for the stream or for its group.
-    BeingCreated,
-    RetryAt(Instant),
-    Exists,
-}
-
-struct Call {
-    stream: usize,
+/// A parcel, and how its delivery went so far.
+struct Delivery {
+    /// The order in which the stream's parcels were finished.
     number: u64,
     parcel: Parcel,
     attempts: u32,
     /// An answer was lost: the service may have the events already.
     maybe_stored: bool,
+}
+
+struct Call {
+    stream: usize,
+    delivery: Delivery,
+    /// `successes` when it was sent.
+    sent_after: u64,
     state: CallState,
 }
 
@@ -137,6 +133,7 @@ impl Core {
             group: Group::AsFound,
             group_missing_said: false,
             outage_since: None,
+            successes: 0,
             turn: 0,
             held_bytes: 0,
             draining: false,
@@ -168,24 +165,25 @@ impl Core {
         let stream = &mut self.streams[stream];
         stream.held_bytes += bytes;
         stream.begun = true;
-        stream.waiting.push_back((stream.next_number, parcel));
+        let number = stream.next_number;
         stream.next_number += 1;
+        stream.waiting.push_back(Delivery { number, parcel, attempts: 0, maybe_stored: false });
     }
 
     /// The answer to a Send.
     pub fn answered(&mut self, call: usize, answer: Answer, now: Instant) {
-        let flown = self.calls[call].take().expect("an answer belongs to a call in flight");
+        let mut flown = self.calls[call].take().expect("an answer belongs to a call in flight");
         assert_eq!(flown.state, CallState::Flying, "a resting call was answered");
         match answer {
             Answer::Accepted(rejected) => self.accepted(flown, rejected, now),
             Answer::Throttled => self.rest(call, flown, false, now),
             Answer::Unavailable { detail, lost } => {
-                if self.outage_since.is_none() {
-                    self.outage_since = Some(now);
-                    self.outbox.push_back(Action::Say(Notice::Outage { detail }));
+                flown.delivery.maybe_stored |= lost;
+                let away = self.is_away(flown.sent_after);
+                if away {
+                    self.outage(detail, now);
                 }
-                let maybe_stored = flown.maybe_stored || lost;
-                self.rest(call, Call { maybe_stored, ..flown }, true, now);
+                self.rest(call, flown, away, now);
             }
             Answer::NotFound(_) => {
                 let stream = flown.stream;
@@ -201,61 +199,6 @@ impl Core {
         }
     }
 
-    /// Whichever is missing, the stream or its group: creating the stream finds out.
-    fn vanished(&mut self, stream: usize, now: Instant) {
-        let draining = self.draining;
-        let stream = &mut self.streams[stream];
-        if stream.existence != Existence::Exists {
-            return;
-        }
-        stream.vanished += 1;
-        stream.existence = if stream.vanished == 1 {
-            Existence::Unknown
-        } else {
-            // It was created, and yet it is not there: do not ask in a circle.
-            let wait = backoff(Pace::Fast, stream.vanished, draining, &mut self.random);
-            Existence::RetryAt(now + wait)
-        };
-    }
-
-    /// The answer to a CreateStream.
-    pub fn stream_created(&mut self, stream: usize, answer: Answer, now: Instant) {
-        self.creations_in_flight -= 1;
-        match answer {
-            Answer::Accepted(_) => {
-                self.streams[stream].existence = Existence::Exists;
-                self.reached(stream, now);
-            }
-            Answer::NotFound(_) if self.options.create_group && self.group != Group::Created => {
-                self.streams[stream].existence = Existence::Unknown;
-                if std::mem::replace(&mut self.group, Group::BeingCreated) != Group::BeingCreated {
-                    self.outbox.push_back(Action::CreateGroup);
-                }
-            }
-            Answer::NotFound(detail) => {
-                if !std::mem::replace(&mut self.group_missing_said, true) {
-                    self.outbox.push_back(Action::Say(Notice::GroupMissing { detail }));
-                }
-                self.retry_creation(stream, Pace::Slow, now);
-            }
-            answer => self.creation_failed(stream, answer, now),
-        }
-    }
-
-    /// The answer to a CreateGroup: the streams that wait for it try again.
-    pub fn group_created(&mut self, answer: Answer, now: Instant) {
-        if let Answer::Accepted(_) = answer {
-            self.group = Group::Created;
-            return;
-        }
-        self.group = Group::AsFound;
-        for stream in 0..self.streams.len() {
-            if self.streams[stream].begun && self.streams[stream].existence == Existence::Unknown {
-                self.creation_failed(stream, answer.clone(), now);
-            }
-        }
-    }
-
     /// The last lines are in: every waiting body is tried at once, and from now on no wait is long.
     pub fn drain(&mut self, now: Instant) {
         self.draining = true;
@@ -266,8 +209,8 @@ impl Core {
         }
         for stream in &mut self.streams {
             stream.hold_until = None;
-            if let Existence::RetryAt(at) = &mut stream.existence {
-                *at = now;
+            if let Existence::Resting { until, .. } = &mut stream.existence {
+                *until = now;
             }
         }
     }
@@ -276,12 +219,12 @@ impl Core {
     pub fn give_up(&mut self, end: End) {
         for call in &mut self.calls {
             if let Some(call) = call.take() {
-                call.parcel.settle(end, &mut self.streams[call.stream].books);
+                call.delivery.parcel.settle(end, &mut self.streams[call.stream].books);
             }
         }
         for stream in &mut self.streams {
-            for (_, parcel) in stream.waiting.drain(..) {
-                parcel.settle(end, &mut stream.books);
+            for delivery in stream.waiting.drain(..) {
+                delivery.parcel.settle(end, &mut stream.books);
             }
             (stream.in_flight, stream.held_bytes) = (0, 0);
         }
@@ -295,17 +238,17 @@ impl Core {
         self.outbox.pop_front().or_else(|| self.resend(now)).or_else(|| self.create(now)).or_else(|| self.send(now))
     }
 
-    /// When `poll` will have something to do without anything coming in.
+    /// When `poll`, which has just said that there is nothing, will have something without anything coming in.
     pub fn next_due(&self) -> Option<Instant> {
         let resting = self.calls.iter().flatten().filter_map(|call| match call.state {
             CallState::Resting { until, .. } => Some(until),
             CallState::Flying => None,
         });
-        let held = self.streams.iter().filter_map(|stream| match stream.existence {
-            Existence::RetryAt(at) => Some(at),
-            _ => stream.hold_until.filter(|_| !stream.waiting.is_empty()),
-        });
-        resting.chain(held).min()
+        // Only what time alone sets free: a stream that also waits for an answer would have the loop spin.
+        let free = self.calls.iter().any(Option::is_none);
+        let held = self.streams.iter().filter(|stream| free && self.is_ready(stream));
+        let held = held.filter_map(|stream| stream.hold_until);
+        resting.chain(held).chain(self.next_creation()).min()
     }
 
     /// Holds nothing that still has to be delivered.
@@ -316,36 +259,50 @@ impl Core {
     /// Lines and bytes of a stream that are in bodies.
     pub fn held(&self, stream: usize) -> Count {
         let calls = self.calls.iter().flatten().filter(|call| call.stream == stream);
-        let waiting = self.streams[stream].waiting.iter().map(|(_, parcel)| parcel.held());
+        let waiting = self.streams[stream].waiting.iter().map(|delivery| delivery.parcel.held());
         let lines = self.streams[stream].books.split.lines_in_memory();
-        calls.map(|call| call.parcel.held()).chain(waiting).fold(Count::new(lines, 0), |sum, held| sum + held)
+        calls.map(|call| call.delivery.parcel.held()).chain(waiting).fold(Count::new(lines, 0), |sum, held| sum + held)
     }
 
     // ---- verdicts ----------------------------------------------------------------------------
 
     fn accepted(&mut self, call: Call, rejected: Rejected, now: Instant) {
-        let bytes = call.parcel.memory_bytes();
+        let Delivery { parcel, maybe_stored, .. } = call.delivery;
+        let bytes = parcel.memory_bytes();
         self.held_bytes -= bytes;
         let stream = &mut self.streams[call.stream];
         stream.in_flight -= 1;
         stream.held_bytes -= bytes;
         stream.vanished = 0;
-        if call.maybe_stored {
-            stream.books.ledger.duplicates += call.parcel.events() as u64;
+        if maybe_stored {
+            stream.books.ledger.duplicates += parcel.events() as u64;
         }
         if rejected.none() {
-            call.parcel.settle(End::Delivered, &mut stream.books);
+            parcel.settle(End::Delivered, &mut stream.books);
         } else {
             if !std::mem::replace(&mut stream.rejection_said, true) {
                 self.outbox.push_back(Action::Say(Notice::Rejected { stream: stream.name.clone() }));
             }
-            call.parcel.settle_each(|event| verdict(rejected, event), &mut stream.books);
+            parcel.settle_each(|event| verdict(rejected, event), &mut stream.books);
         }
         self.reached(call.stream, now);
     }
 
+    /// Did no call get through since one was sent, `successes` being this? Else its failure is its own.
+    fn is_away(&self, sent_after: u64) -> bool {
+        self.successes == sent_after
+    }
+
+    fn outage(&mut self, detail: String, now: Instant) {
+        if self.outage_since.is_none() {
+            self.outage_since = Some(now);
+            self.outbox.push_back(Action::Say(Notice::Outage { detail }));
+        }
+    }
+
     /// A call got through: whatever rested because the service was away may go.
     fn reached(&mut self, stream: usize, now: Instant) {
+        self.successes += 1;
         let stream = &mut self.streams[stream];
         (stream.troubles, stream.trouble_said) = (0, false);
         let Some(since) = self.outage_since.take() else { return };
@@ -356,14 +313,14 @@ impl Core {
             }
         }
         for stream in &mut self.streams {
-            if let Existence::RetryAt(at) = &mut stream.existence {
-                *at = now;
+            if let Existence::Resting { until, away: true } = &mut stream.existence {
+                *until = now;
             }
         }
     }
 
     fn rest(&mut self, slot: usize, mut call: Call, away: bool, now: Instant) {
-        let wait = backoff(Pace::Fast, call.attempts, self.draining, &mut self.random);
+        let wait = backoff(Pace::Fast, call.delivery.attempts, self.draining, &mut self.random);
         call.state = CallState::Resting { until: now + wait, away };
         self.calls[slot] = Some(call);
     }
@@ -372,12 +329,16 @@ impl Core {
     fn put_back(&mut self, call: Call) {
         let stream = &mut self.streams[call.stream];
         stream.in_flight -= 1;
-        let place = stream.waiting.partition_point(|(number, _)| *number < call.number);
-        stream.waiting.insert(place, (call.number, call.parcel));
+        let place = stream.waiting.partition_point(|delivery| delivery.number < call.delivery.number);
+        stream.waiting.insert(place, call.delivery);
     }
 
     fn hold(&mut self, stream: usize, now: Instant) {
         let stream = &mut self.streams[stream];
+        if stream.hold_until.is_some_and(|until| until > now) {
+            // Of the calls that flew together, the first refusal counts: a window full of them is one trouble.
+            return;
+        }
         stream.troubles += 1;
         let wait = backoff(Pace::Slow, stream.troubles, self.draining, &mut self.random);
         stream.hold_until = Some(now + wait);
@@ -390,86 +351,44 @@ impl Core {
         }
     }
 
-    fn creation_failed(&mut self, stream: usize, answer: Answer, now: Instant) {
-        match answer {
-            Answer::Throttled => self.retry_creation(stream, Pace::Fast, now),
-            Answer::Unavailable { detail, .. } => {
-                if self.outage_since.is_none() {
-                    self.outage_since = Some(now);
-                    self.outbox.push_back(Action::Say(Notice::Outage { detail }));
-                }
-                self.retry_creation(stream, Pace::Fast, now);
-            }
-            Answer::Denied(detail) | Answer::Invalid(detail) | Answer::NotFound(detail) => {
-                self.say_trouble(stream, detail);
-                self.retry_creation(stream, Pace::Slow, now);
-            }
-            Answer::Accepted(_) => unreachable!("a success is no failure"),
-        }
-    }
-
-    fn retry_creation(&mut self, stream: usize, pace: Pace, now: Instant) {
-        let stream = &mut self.streams[stream];
-        stream.troubles += 1;
-        let wait = backoff(pace, stream.troubles, self.draining, &mut self.random);
-        stream.existence = Existence::RetryAt(now + wait);
-    }
-
     // ---- choices -----------------------------------------------------------------------------
 
     fn resend(&mut self, now: Instant) -> Option<Action> {
         let due = |call: &Call| matches!(call.state, CallState::Resting { until, .. } if until <= now);
         let slot = self.calls.iter().position(|call| call.as_ref().is_some_and(due))?;
-        let call = self.calls[slot].as_mut()?;
-        call.state = CallState::Flying;
-        call.attempts += 1;
-        let ledger = &mut self.streams[call.stream].books.ledger;
-        ledger.calls += 1;
-        ledger.retries += 1;
-        Some(Action::Send { call: slot, stream: call.stream, payload: call.parcel.payload.clone() })
-    }
-
-    fn create(&mut self, now: Instant) -> Option<Action> {
-        if self.creations_in_flight >= CREATIONS_IN_FLIGHT_MAX || self.group == Group::BeingCreated {
-            return None;
-        }
-        let stream = self.streams.iter().position(|stream| {
-            stream.begun
-                && match stream.existence {
-                    Existence::Unknown => true,
-                    Existence::RetryAt(at) => at <= now,
-                    Existence::BeingCreated | Existence::Exists => false,
-                }
-        })?;
-        self.streams[stream].existence = Existence::BeingCreated;
-        self.creations_in_flight += 1;
-        Some(Action::CreateStream { stream })
+        let call = self.calls[slot].take()?;
+        Some(self.fly(slot, call.stream, call.delivery))
     }
 
     fn send(&mut self, now: Instant) -> Option<Action> {
         let slot = self.calls.iter().position(Option::is_none)?;
         let count = self.streams.len();
-        let index = (0..count)
-            .map(|offset| (self.turn + offset) % count)
-            .find(|index| self.may_send(&self.streams[*index], now))?;
+        let may_send = |stream: &Stream| self.is_ready(stream) && stream.hold_until.is_none_or(|until| until <= now);
+        let index =
+            (0..count).map(|offset| (self.turn + offset) % count).find(|index| may_send(&self.streams[*index]))?;
         self.turn = index + 1;
         let stream = &mut self.streams[index];
-        let (number, parcel) = stream.waiting.pop_front()?;
+        let delivery = stream.waiting.pop_front()?;
         stream.hold_until = None;
         stream.in_flight += 1;
-        stream.books.ledger.calls += 1;
-        let payload = parcel.payload.clone();
-        let state = CallState::Flying;
-        self.calls[slot] = Some(Call { stream: index, number, parcel, attempts: 1, maybe_stored: false, state });
-        Some(Action::Send { call: slot, stream: index, payload })
+        Some(self.fly(slot, index, delivery))
     }
 
-    fn may_send(&self, stream: &Stream, now: Instant) -> bool {
-        let Some((_, first)) = stream.waiting.front() else { return false };
-        let window = if first.serial { 1 } else { self.options.stream_window };
-        stream.existence == Existence::Exists
-            && stream.in_flight < window
-            && stream.hold_until.is_none_or(|until| until <= now)
+    /// All but a hold lets its next body go.
+    fn is_ready(&self, stream: &Stream) -> bool {
+        let Some(first) = stream.waiting.front() else { return false };
+        let window = if first.parcel.serial { 1 } else { self.options.stream_window };
+        stream.existence == Existence::Exists && stream.in_flight < window
+    }
+
+    fn fly(&mut self, slot: usize, stream: usize, mut delivery: Delivery) -> Action {
+        let ledger = &mut self.streams[stream].books.ledger;
+        ledger.calls += 1;
+        ledger.retries += u64::from(delivery.attempts > 0);
+        delivery.attempts = delivery.attempts.saturating_add(1);
+        let payload = delivery.parcel.payload.clone();
+        self.calls[slot] = Some(Call { stream, delivery, sent_after: self.successes, state: CallState::Flying });
+        Action::Send { call: slot, stream, payload }
     }
 }
 
