@@ -32,7 +32,8 @@ impl Dater {
     pub fn date(&self, read_ms: i64, wall_ms: i64) -> Dated {
         match self.last_ms {
             Some(last_ms) if last_ms > wall_ms + AHEAD_OF_CLOCK_MS_MAX => Dated::ClockWentBack,
-            last_ms => Dated::At(read_ms.max(self.floor_ms).max(last_ms.unwrap_or(i64::MIN))),
+            // What was read before the clock went back would still lie ahead of it: it counts as read now.
+            last_ms => Dated::At(read_ms.min(wall_ms).max(self.floor_ms).max(last_ms.unwrap_or(i64::MIN))),
         }
     }
 
@@ -116,5 +117,15 @@ mod tests {
         dater.follow_clock();
         assert_eq!(give(&mut dater, 3000, 3000), 3000);
         assert!(dater.batch_closed(3000));
+    }
+
+    #[test]
+    fn lines_that_were_read_before_the_clock_went_back_share_a_batch_after_it() {
+        let mut dater = Dater::new();
+        give(&mut dater, 9000, 9000);
+        assert_eq!(dater.date(9001, 3000), Dated::ClockWentBack);
+        dater.batch_closed(3000);
+        dater.follow_clock();
+        assert_eq!([9001, 9002, 9003].map(|read_ms| give(&mut dater, read_ms, 3000)), [3000; 3]);
     }
 }
