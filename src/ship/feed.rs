@@ -81,15 +81,17 @@ impl Feed {
         copy(&occupied[..released]);
         self.ring.release(released);
         let unframed = self.ring.occupied_bytes() + self.framer.held_bytes() > 0;
-        if finished.is_none() && (self.visits.is_due(now.mono) || (ended && !unframed)) {
+        let full = finished.is_some();
+        if !full && (self.visits.is_due(now.mono) || (ended && !unframed)) {
             finished = self.packer.finish(now.wall_ms);
             self.over = ended && !unframed;
         }
-        let left = match (&finished, &self.packer.open) {
-            (Some(_), _) => Left::More,
-            (None, Some(_)) => Left::Open,
-            (None, None) if unframed => Left::Partial,
-            (None, None) => Left::Nothing,
+        let left = match &self.packer.open {
+            _ if full => Left::More,
+            Some(_) => Left::Open,
+            // Also after a batch that was due: what comes next has a linger of its own.
+            None if unframed => Left::Partial,
+            None => Left::Nothing,
         };
         self.visits.visited(seen, self.ring.capacity(), left, now.mono);
         finished
@@ -206,3 +208,6 @@ impl Packer {
         Some(Finished { body: open.close(), serial })
     }
 }
+
+#[cfg(test)]
+mod tests;
