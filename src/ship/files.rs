@@ -40,18 +40,7 @@ impl LogFile {
 
 /// Writes until every ring has ended. Per stream, its ledger.
 pub fn run(streams: Vec<Stream>, linger: Duration, control: &Control, tee: Option<&Tee>) -> Vec<Ledger> {
-    let mut writers: Vec<_> = streams
-        .into_iter()
-        .map(|stream| Writer {
-            stream,
-            visits: Visits::new(linger),
-            ledger: Ledger::default(),
-            within_line: None,
-            retry_at: None,
-            failure_said: false,
-            over: false,
-        })
-        .collect();
+    let mut writers: Vec<_> = streams.into_iter().map(|stream| Writer::new(stream, linger)).collect();
     while writers.iter().any(|writer| !writer.over) {
         let now = clock::now();
         let give_up = control.phase() == Phase::GiveUp;
@@ -87,6 +76,18 @@ struct Writer {
 }
 
 impl Writer {
+    fn new(stream: Stream, linger: Duration) -> Writer {
+        Writer {
+            stream,
+            visits: Visits::new(linger),
+            ledger: Ledger::default(),
+            within_line: None,
+            retry_at: None,
+            failure_said: false,
+            over: false,
+        }
+    }
+
     fn wants_visit(&self, now: Instant) -> bool {
         match self.retry_at {
             _ if self.over => false,
@@ -108,7 +109,8 @@ impl Writer {
         let seen = self.stream.ring.filled();
         let before = self.ledger.read.bytes;
         self.retry_at = None;
-        while self.stream.ring.occupied_bytes() > 0 {
+        // Not until it is empty: a child that writes as fast as the disk would never let go of this thread.
+        while self.stream.ring.released() < seen {
             let (count, end) = match self.write() {
                 Ok(written) => written,
                 Err(error) => {
@@ -172,3 +174,6 @@ impl Writer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
