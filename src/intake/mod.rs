@@ -109,6 +109,8 @@ struct Slot {
     reader: Option<OwnedFd>,
     pipe_bytes: usize,
     filler: Filler,
+    /// Where reads go once ship is gone and the ring is left as it is.
+    spare: Vec<u8>,
     pacing: Pacing,
     state: State,
     last_read: Instant,
@@ -126,6 +128,7 @@ impl Slot {
             reader: Some(source.pipe.reader),
             pipe_bytes: source.pipe.bytes,
             filler: source.filler,
+            spare: Vec::new(),
             pacing: Pacing::new(),
             state: State::Due(now),
             last_read: now,
@@ -144,11 +147,27 @@ impl Slot {
         self.close_at.is_some_and(|close_at| close_at <= now)
     }
 
-    /// Ship has failed: the bytes just read stay where they are, and the next read overwrites them.
-    fn count_unpublished(&mut self, bytes: usize) {
-        let read = &self.filler.vacant()[..bytes];
-        self.discarded.lines += memchr_iter(b'\n', read).count() as u64;
-        self.discarded.bytes += bytes as u64;
+    /// There is nowhere to read to. Where ship is gone, there always is.
+    fn is_full(&mut self) -> bool {
+        self.filler.vacant().is_empty() && !self.filler.is_abandoned()
+    }
+
+    /// The read of this pipe. Where it goes to is decided here: ship may be gone by the time it is done.
+    fn read(&mut self, token: u32) -> Option<Read<'_>> {
+        if self.spare.is_empty() && self.filler.is_abandoned() {
+            self.spare.resize(self.pipe_bytes, 0);
+        }
+        let buffer = if self.spare.is_empty() { self.filler.vacant() } else { &mut self.spare[..] };
+        Some(Read { token, fd: self.reader.as_ref()?.as_fd(), buffer })
+    }
+
+    fn take_in(&mut self, bytes: usize, wall_ms: i64) {
+        if self.spare.is_empty() {
+            self.filler.publish(bytes, wall_ms);
+        } else {
+            self.discarded.lines += memchr_iter(b'\n', &self.spare[..bytes]).count() as u64;
+            self.discarded.bytes += bytes as u64;
+        }
     }
 
     /// Takes what stands in the pipe out of it, counts it and lets it go. Bounded: a holder may go on writing.
@@ -206,14 +225,12 @@ impl Intake {
     fn read_due(&mut self) -> io::Result<()> {
         let now = clock::now();
         for slot in &mut self.slots {
-            if slot.is_due(now) && slot.filler.vacant().is_empty() && slot.filler.stall() {
+            if slot.is_due(now) && slot.is_full() && slot.filler.stall() {
                 slot.state = State::Stalled;
             }
         }
-        let reads =
-            self.slots.iter_mut().enumerate().filter(|(_, slot)| slot.is_due(now)).filter_map(|(token, slot)| {
-                Some(Read { token: token as u32, fd: slot.reader.as_ref()?.as_fd(), buffer: slot.filler.vacant() })
-            });
+        let due = self.slots.iter_mut().enumerate().filter(|(_, slot)| slot.is_due(now));
+        let reads = due.filter_map(|(token, slot)| slot.read(token as u32));
         self.done.clear();
         let read = self.engine.read_all(reads, &mut self.done);
         // Also after a failure: what was read must not be lost.
@@ -236,11 +253,7 @@ impl Intake {
                 return Ok(());
             }
             Ok(bytes) => {
-                if slot.filler.is_abandoned() {
-                    slot.count_unpublished(bytes);
-                } else {
-                    slot.filler.publish(bytes, wall_ms);
-                }
+                slot.take_in(bytes, wall_ms);
                 bytes
             }
             Err(Errno::AGAIN | Errno::INTR) => 0,
@@ -265,7 +278,7 @@ impl Intake {
         let elapsed = now - slot.last_read;
         slot.last_read = now;
         slot.state = match slot.pacing.after_read(gathered, slot.pipe_bytes, elapsed) {
-            _ if slot.filler.vacant().is_empty() => State::Due(now),
+            _ if slot.is_full() => State::Due(now),
             Next::Rest(rest) => State::Due(now + rest),
             Next::Arm => {
                 // Do not arm an active pipe: an armed pipe makes every write() wake us.

@@ -141,6 +141,32 @@ fn what_stands_in_an_abandoned_pipe_is_counted() {
     });
 }
 
+#[test]
+fn a_child_whose_ring_is_full_goes_on_writing_when_ship_is_gone() {
+    both(|kind| {
+        let mut rig = start(kind, 1);
+        let line = b"0123456789abcde\n";
+        let writer = rig.writers[0].take().unwrap();
+        let (written, all_written) = channel();
+        std::thread::spawn(move || {
+            for _ in 0..20 * RING_BYTES / line.len() {
+                rustix::io::write(&writer, line).unwrap();
+            }
+            written.send(()).unwrap();
+        });
+        let give_up = clock::now() + GIVE_UP;
+        while rig.drainers[0].occupied_bytes() < RING_BYTES {
+            assert!(clock::now() < give_up, "{} bytes in the ring", rig.drainers[0].occupied_bytes());
+            std::thread::yield_now();
+        }
+        rig.drainers.clear();
+        all_written.recv_timeout(GIVE_UP).expect("the child waits for a ring that nobody empties");
+        let discarded = rig.thread.join().unwrap().unwrap()[0];
+        let bytes = 19 * RING_BYTES as u64;
+        assert_eq!(discarded, Discarded { lines: bytes / line.len() as u64, bytes });
+    });
+}
+
 /// What a writer does: so many bytes in one write, then maybe a silence long enough for its pipe to be armed again.
 type Step = (usize, bool);
 

@@ -91,10 +91,10 @@ impl Filler {
         self.shared.abandoned.load(Ordering::Relaxed)
     }
 
-    /// The ring is full. True: leave it alone until intake's bell; false: there is room again already.
+    /// The ring is full. True: leave it alone until intake's bell; false: there is room again already, or never will be.
     pub fn stall(&mut self) -> bool {
         self.shared.wake.stall();
-        if self.fill.vacant_bytes() >= self.fill.capacity() / 4 {
+        if self.is_abandoned() || self.fill.vacant_bytes() >= self.fill.capacity() / 4 {
             self.shared.wake.resume();
             return false;
         }
@@ -191,11 +191,11 @@ impl Drainer {
     }
 }
 
-/// A drainer that is dropped, even by a panic, leaves room for good: intake goes on reading and the child never waits.
+/// A drainer that is dropped, even by a panic, says so: intake goes on reading and the child never waits.
 impl Drop for Drainer {
     fn drop(&mut self) {
-        self.release(self.drain.occupied_bytes());
         self.shared.abandoned.store(true, Ordering::Release);
+        // No room is made: intake might just be filling it. It sees that we are gone, or we see that it stalls.
         if self.shared.wake.released() {
             self.shared.intake_bell.ring();
         }
