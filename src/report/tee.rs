@@ -1,5 +1,6 @@
 //! `--tee`: a copy of the children's lines on our own stdout. Never waited for: what does not fit into the buffer is
 //! dropped and counted. A thread of its own does the writing, because stdout may be a pipe that nobody reads.
+//! No line comes out torn, neither by a drop nor by another child's, unless it is longer than a chunk.
 
 use std::io;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use memchr::memchr_iter;
+use memchr::{memchr_iter, memrchr};
 
 use crate::clock;
 use crate::limits::{TEE_CHUNK_BYTES_MAX, TEE_CHUNKS_MAX};
@@ -17,6 +18,8 @@ use crate::limits::{TEE_CHUNK_BYTES_MAX, TEE_CHUNKS_MAX};
 pub struct Tee {
     chunks: SyncSender<Vec<u8>>,
     counts: Arc<Counts>,
+    /// Of each stream what has no newline yet. Of a single stream nothing is held back: a prompt shows at once.
+    unfinished: Vec<Vec<u8>>,
 }
 
 #[derive(Default)]
@@ -32,15 +35,20 @@ pub struct TeeWriter {
     counts: Arc<Counts>,
 }
 
-pub fn start() -> io::Result<(Tee, TeeWriter)> {
-    let (chunks, receiver) = sync_channel(TEE_CHUNKS_MAX);
-    let counts = Arc::new(Counts::default());
+pub fn start(streams: usize) -> io::Result<(Tee, TeeWriter)> {
+    let (tee, receiver) = tee(streams);
+    let counts = tee.counts.clone();
     let writing = counts.clone();
     let thread = std::thread::Builder::new().name("pump-tee".into()).spawn(move || {
         write_all(&receiver);
         writing.done.store(true, Ordering::Release);
     })?;
-    Ok((Tee { chunks, counts: counts.clone() }, TeeWriter { thread, counts }))
+    Ok((tee, TeeWriter { thread, counts }))
+}
+
+fn tee(streams: usize) -> (Tee, Receiver<Vec<u8>>) {
+    let (chunks, receiver) = sync_channel(TEE_CHUNKS_MAX);
+    (Tee { chunks, counts: Arc::default(), unfinished: vec![Vec::new(); streams] }, receiver)
 }
 
 /// Straight to the descriptor: Rust's own stdout would hold the end of a line back.
@@ -66,9 +74,47 @@ fn wait_writable() {
 }
 
 impl Tee {
-    /// Copies whole lines; a chunk that does not fit is dropped whole, so that no line comes out torn.
-    pub fn copy(&self, bytes: &[u8]) {
-        for chunk in bytes.chunks(TEE_CHUNK_BYTES_MAX) {
+    /// Copies what a stream wrote next, wherever that begins and ends.
+    pub fn copy(&mut self, stream: usize, bytes: &[u8]) {
+        if self.unfinished.len() == 1 {
+            return self.send(bytes);
+        }
+        let mut held = std::mem::take(&mut self.unfinished[stream]);
+        let (lines, rest) = bytes.split_at(memrchr(b'\n', bytes).map_or(0, |newline| newline + 1));
+        if held.is_empty() {
+            self.send(lines);
+        } else if !lines.is_empty() {
+            held.extend_from_slice(lines);
+            self.send(&held);
+            held.clear();
+        }
+        held.extend_from_slice(rest);
+        if held.len() > TEE_CHUNK_BYTES_MAX {
+            self.send(&held);
+            held.clear();
+        }
+        self.unfinished[stream] = held;
+    }
+
+    /// The stream has ended: its last line may have no newline, but what follows on stdout is another child's.
+    pub fn end(&mut self, stream: usize) {
+        let mut held = std::mem::take(&mut self.unfinished[stream]);
+        if !held.is_empty() {
+            held.push(b'\n');
+            self.send(&held);
+        }
+    }
+
+    /// In chunks of whole lines where lines are no longer than a chunk: one that does not fit is dropped whole.
+    fn send(&self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let window = &bytes[..bytes.len().min(TEE_CHUNK_BYTES_MAX)];
+            let chunk_bytes = match memrchr(b'\n', window) {
+                Some(newline) if window.len() < bytes.len() => newline + 1,
+                _ => window.len(),
+            };
+            let (chunk, rest) = bytes.split_at(chunk_bytes);
+            bytes = rest;
             if self.chunks.try_send(chunk.to_vec()).is_err() {
                 let lines = memchr_iter(b'\n', chunk).count() as u64;
                 self.counts.dropped_lines.fetch_add(lines, Ordering::Relaxed);
@@ -89,5 +135,64 @@ impl TeeWriter {
         }
         let dropped = (&self.counts.dropped_lines, &self.counts.dropped_bytes);
         (dropped.0.load(Ordering::Relaxed), dropped.1.load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(tee: Tee, receiver: &Receiver<Vec<u8>>) -> Vec<Vec<u8>> {
+        drop(tee);
+        receiver.iter().collect()
+    }
+
+    #[test]
+    fn of_several_streams_only_whole_lines_are_copied() {
+        let (mut tee, receiver) = tee(2);
+        tee.copy(0, b"one\ntw");
+        tee.copy(1, b"eins\n");
+        tee.copy(0, b"o");
+        tee.copy(1, b"zw");
+        tee.copy(0, b"\nthree\nfo");
+        tee.end(0);
+        tee.copy(1, b"ei\n");
+        tee.end(1);
+        let copied = sent(tee, &receiver).concat();
+        assert_eq!(copied, b"one\neins\ntwo\nthree\nfo\nzwei\n");
+    }
+
+    #[test]
+    fn of_one_stream_everything_is_copied_as_it_is_and_at_once() {
+        let (mut tee, receiver) = tee(1);
+        tee.copy(0, b"prompt> ");
+        assert_eq!(receiver.try_recv().unwrap(), b"prompt> ");
+        tee.end(0);
+        assert!(sent(tee, &receiver).is_empty());
+    }
+
+    #[test]
+    fn chunks_end_with_a_line_and_what_does_not_fit_is_counted() {
+        let (mut tee, receiver) = tee(1);
+        let line = [&[b'x'; 999][..], b"\n"].concat();
+        let lines_per_chunk = TEE_CHUNK_BYTES_MAX / line.len();
+        let lines = lines_per_chunk * TEE_CHUNKS_MAX + 7;
+        tee.copy(0, &line.repeat(lines));
+        assert_eq!(tee.counts.dropped_lines.load(Ordering::Relaxed), 7);
+        assert_eq!(tee.counts.dropped_bytes.load(Ordering::Relaxed), 7000);
+        let chunks = sent(tee, &receiver);
+        assert_eq!(chunks.len(), TEE_CHUNKS_MAX);
+        assert!(chunks.iter().all(|chunk| *chunk == line.repeat(lines_per_chunk)));
+    }
+
+    #[test]
+    fn a_line_longer_than_a_chunk_is_not_held_for_ever() {
+        let (mut tee, receiver) = tee(2);
+        let piece = vec![b'x'; TEE_CHUNK_BYTES_MAX];
+        tee.copy(1, &piece);
+        assert!(receiver.try_recv().is_err());
+        tee.copy(1, &piece);
+        assert!(tee.unfinished[1].is_empty());
+        assert_eq!(sent(tee, &receiver).concat().len(), 2 * TEE_CHUNK_BYTES_MAX);
     }
 }

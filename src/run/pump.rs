@@ -46,7 +46,7 @@ pub struct Outcome {
 
 impl Pump {
     pub fn start(plan: &Plan, streams: Streams, kind: Kind, bells: &Bells) -> io::Result<Pump> {
-        let (tee, tee_writer) = plan.tee.then(tee::start).transpose()?.unzip();
+        let (tee, tee_writer) = plan.tee.then(|| tee::start(plan.children.len())).transpose()?.unzip();
         let control = Control::new(&bells.ship);
         let shipped = Arc::new(AtomicBool::new(false));
         let tell_main = TellMain { shipped: shipped.clone(), bell: bells.main.clone() };
@@ -123,7 +123,7 @@ fn start_ship(
             let streams = rings.into_iter().zip(files).map(|(ring, file)| files::Stream { ring, file }).collect();
             return thread.spawn(move || {
                 let _at_end = tell_main;
-                Ok(files::run(streams, options.linger, &control, tee.as_ref()))
+                Ok(files::run(streams, options.linger, &control, tee))
             });
         }
     };

@@ -39,16 +39,24 @@ impl LogFile {
 }
 
 /// Writes until every ring has ended. Per stream, its ledger.
-pub fn run(streams: Vec<Stream>, linger: Duration, control: &Control, tee: Option<&Tee>) -> Vec<Ledger> {
+pub fn run(streams: Vec<Stream>, linger: Duration, control: &Control, mut tee: Option<Tee>) -> Vec<Ledger> {
     let mut writers: Vec<_> = streams.into_iter().map(|stream| Writer::new(stream, linger)).collect();
     while writers.iter().any(|writer| !writer.over) {
         let now = clock::now();
         let give_up = control.phase() == Phase::GiveUp;
         let mut worked = false;
-        for writer in &mut writers {
+        for (index, writer) in writers.iter_mut().enumerate() {
             if writer.wants_visit(now) || (give_up && !writer.over) {
                 worked = true;
-                writer.visit(now, give_up, tee);
+                let mut copy = |bytes: &[u8]| {
+                    if let Some(tee) = &mut tee {
+                        tee.copy(index, bytes);
+                    }
+                };
+                writer.visit(now, give_up, &mut copy);
+                if let (true, Some(tee)) = (writer.over, &mut tee) {
+                    tee.end(index);
+                }
             }
         }
         if worked {
@@ -104,7 +112,7 @@ impl Writer {
         if self.over { None } else { self.retry_at.or(self.visits.due()) }
     }
 
-    fn visit(&mut self, now: Instant, give_up: bool, tee: Option<&Tee>) {
+    fn visit(&mut self, now: Instant, give_up: bool, copy: &mut impl FnMut(&[u8])) {
         let ended = self.stream.ring.ended();
         let seen = self.stream.ring.filled();
         let before = self.ledger.read.bytes;
@@ -122,9 +130,7 @@ impl Writer {
                     (self.stream.ring.occupied_bytes(), End::Shutdown)
                 }
             };
-            if let Some(tee) = tee {
-                tee.copy(&self.stream.ring.occupied()[..count]);
-            }
+            copy(&self.stream.ring.occupied()[..count]);
             self.book(count, end);
         }
         self.failure_said = false;

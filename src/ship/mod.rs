@@ -181,13 +181,16 @@ impl Pump {
                 continue;
             }
             visited = true;
-            let tee = &self.tee;
+            let tee = &mut self.tee;
             let copy = |bytes: &[u8]| {
                 if let Some(tee) = tee {
-                    tee.copy(bytes);
+                    tee.copy(index, bytes);
                 }
             };
             let finished = feed.visit(now, self.core.books_mut(index), copy);
+            if let (true, Some(tee)) = (feed.is_over(), &mut self.tee) {
+                tee.end(index);
+            }
             if feed.holds_events() || finished.is_some() {
                 self.core.begin(index);
             }
