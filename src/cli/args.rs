@@ -59,8 +59,8 @@ endpoint does.
 A lone -- between commands separates them; a command that needs a -- of its own goes into sh -c '...'.
 
 Credentials, region, endpoint, FIPS and dual-stack settings are the AWS SDK's: AWS_REGION, AWS_ENDPOINT_URL, \
-AWS_ENDPOINT_URL_LOGS, AWS_PROFILE, web identity, container and instance credentials all work. IAM: logs:CreateLogStream \
-and logs:PutLogEvents; logs:CreateLogGroup with --create-group.
+AWS_ENDPOINT_URL_CLOUDWATCH_LOGS (AWS_ENDPOINT_URL_LOGS is taken as well), AWS_PROFILE, web identity, container and \
+instance credentials all work. IAM: logs:CreateLogStream and logs:PutLogEvents; logs:CreateLogGroup with --create-group.
 
 Examples:
   logpump run --log-group /my/app -- python3 app.py

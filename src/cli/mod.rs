@@ -15,7 +15,7 @@ use args::{Arguments, Verb};
 
 /// Runs the program.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let matches = match Arguments::command().try_get_matches_from(arguments) {
+    let matches = match grammar().try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) => return ExitCode::from(explain(&error)),
     };
@@ -29,6 +29,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         eprintln!("logpump: {}", refusal.message);
         refusal.code
     }))
+}
+
+/// A variable that is set to nothing counts as not set: templates of containers leave many so.
+fn grammar() -> clap::Command {
+    let is_empty = |name: &std::ffi::OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    Arguments::command().mut_subcommand("run", |run| {
+        run.mut_args(|arg| if arg.get_env().is_some_and(is_empty) { arg.env(None) } else { arg })
+    })
 }
 
 /// Help and version are for stdout; a mistake is one clear line and exit 64.

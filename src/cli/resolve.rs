@@ -157,6 +157,7 @@ fn target(arguments: &RunArguments, group: &str) -> Result<Target, Refusal> {
     if let Some(url) = endpoint_url.as_ref().filter(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
         return Err(Refusal::usage(format!("--endpoint-url: {url} does not begin with http:// or https://")));
     }
+    let endpoint_url = endpoint_url.or_else(logs_endpoint);
     let ca_bundle = arguments
         .ca_bundle
         .clone()
@@ -165,6 +166,16 @@ fn target(arguments: &RunArguments, group: &str) -> Result<Target, Refusal> {
         .map(|path| certificates(&path))
         .transpose()?;
     Ok(Target { group: group.name, region, endpoint_url, ca_bundle, gzip: arguments.gzip })
+}
+
+/// The name that one would guess: AWS names its variables after the service's id, here "CloudWatch Logs". The SDK reads
+/// only that one, AWS_ENDPOINT_URL_CLOUDWATCH_LOGS, which goes before this one.
+fn logs_endpoint() -> Option<String> {
+    let variable = |name| std::env::var(name).ok().filter(|url| !url.is_empty());
+    match variable("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS") {
+        Some(_) => None,
+        None => variable("AWS_ENDPOINT_URL_LOGS"),
+    }
 }
 
 fn certificates(path: &Path) -> Result<Vec<u8>, Refusal> {
