@@ -40,6 +40,11 @@ pub const DEMO: Signer = Signer { access_key: "demo", secret_key: "demo", servic
 impl Standin {
     /// On a free port.
     pub fn start(args: &[&str]) -> Standin {
+        Standin::start_at("127.0.0.1:0", args)
+    }
+
+    /// On this address and port.
+    pub fn start_at(listen: &str, args: &[&str]) -> Standin {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cloudwatch-standin"));
         // What the developer's own stand-in is set to is not what the test is about.
         let ours = |name: &std::ffi::OsString| name.to_string_lossy().starts_with("CLOUDWATCH_STANDIN_");
@@ -47,7 +52,7 @@ impl Standin {
             command.env_remove(name);
         }
         let mut child = command
-            .args(["--listen", "127.0.0.1:0"])
+            .args(["--listen", listen])
             .args(args)
             .stdout(Stdio::piped())
             .spawn()
