@@ -1,0 +1,162 @@
+//! `--help` and the environment twins: what a user who reads nothing else relies on.
+
+use std::process::{Command, Output};
+
+use crate::program::Logpump;
+
+/// The options of `logpump run`, written down by hand.
+const OPTIONS: &[&str] = &[
+    "--log-group",
+    "--log-stream",
+    "--name",
+    "--region",
+    "--endpoint-url",
+    "--ca-bundle",
+    "--create-group",
+    "--sink",
+    "--dir",
+    "--tee",
+    "--flush-interval",
+    "--max-in-flight",
+    "--stream-window",
+    "--gzip",
+    "--engine",
+    "--grace",
+    "--drain-timeout",
+    "--eof-grace",
+    "--report",
+    "--log-level",
+    "--log-format",
+];
+
+fn logpump(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_logpump"));
+    for name in std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("LOGPUMP_")) {
+        command.env_remove(name);
+    }
+    command.args(args).output().unwrap()
+}
+
+fn help() -> String {
+    let output = logpump(&["run", "--help"]);
+    assert!(output.status.success() && output.stderr.is_empty());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Each option's own part of the help.
+fn parts(help: &str) -> Vec<(String, String)> {
+    let mut parts: Vec<(String, String)> = Vec::new();
+    for line in help.lines() {
+        // Six spaces before an option, more before what is said of it.
+        if let Some(option) = line.strip_prefix("      --") {
+            let name = option.split(' ').next().unwrap();
+            parts.push((format!("--{name}"), String::new()));
+        }
+        if let Some((_, text)) = parts.last_mut() {
+            text.push_str(line.trim());
+            text.push('\n');
+        }
+    }
+    parts
+}
+
+#[test]
+fn the_help_names_every_option_with_its_environment_twin_and_groups_them() {
+    let help = help();
+    let parts = parts(&help);
+    let names: Vec<&str> = parts.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, OPTIONS);
+    for (name, text) in &parts {
+        let twin = format!("LOGPUMP_{}", name[2..].to_uppercase().replace('-', "_"));
+        assert!(text.contains(&format!("[env: {twin}")), "{name} has no twin {twin}:\n{text}");
+        let explained = text.lines().skip(1).any(|line| !line.is_empty() && !line.starts_with('['));
+        assert!(explained, "{name} is not explained:\n{text}");
+    }
+    for heading in ["Where to:", "Sending:", "Ending:", "Telling:"] {
+        assert!(help.lines().any(|line| line == heading), "{heading}");
+    }
+}
+
+#[test]
+fn values_from_the_environment_count_and_the_command_line_goes_before_them() {
+    let place = tempfile::tempdir().unwrap();
+    let logs = place.path().join("logs");
+    let run = || {
+        let run = Logpump::new("auto").env("LOGPUMP_DIR", &logs).env("LOGPUMP_LOG_STREAM", "env-{name}");
+        run.env("LOGPUMP_NAME", "given").env("LOGPUMP_TEE", "yes").env("LOGPUMP_LOG_LEVEL", "off")
+    };
+    let ended = run().command(&["echo", "hello"]).run();
+    assert_eq!((ended.said.as_str(), &ended.stdout[..]), ("", &b"hello\n"[..]));
+    assert_eq!(std::fs::read(logs.join("env-given")).unwrap(), b"hello\n");
+    let ended = run().args(&["--name", "other"]).env("LOGPUMP_TEE", "false").command(&["echo", "hello"]).run();
+    assert_eq!(ended.stdout, b"");
+    assert_eq!(std::fs::read(logs.join("env-other")).unwrap(), b"hello\n");
+}
+
+#[test]
+fn an_empty_variable_counts_as_none() {
+    let mut run = Logpump::new("auto").into_files();
+    for name in OPTIONS {
+        run = run.env(&format!("LOGPUMP_{}", name[2..].to_uppercase().replace('-', "_")), "");
+    }
+    let ended = run.command(&["echo", "hello"]).run();
+    assert_eq!((ended.code, ended.file("echo")), (Some(0), b"hello\n".to_vec()), "{}", ended.said);
+}
+
+#[test]
+fn messages_as_json_are_json() {
+    let ended = Logpump::new("auto").into_files().args(&["--log-format", "json"]).command(&["echo", "hello"]).run();
+    let messages: Vec<serde_json::Value> =
+        ended.said.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
+    let text = |message: &serde_json::Value| message["message"].as_str().unwrap().to_owned();
+    assert!(
+        messages.iter().any(|message| text(message).contains("1 lines (6 bytes) read, 1 delivered")),
+        "{messages:?}"
+    );
+}
+
+#[test]
+fn wrong_usage_is_64_with_one_line_and_starts_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let mark = place.path().join("started");
+    let command = ["--", "touch", mark.to_str().unwrap()];
+    for options in [
+        &["--bogus"][..],
+        &["--engine", "kqueue"],
+        &["--sink", "kafka"],
+        &["--sink", "cloudwatch"],
+        &["--log-group", "a b"],
+        &["--log-group", "aws/reserved"],
+        &["--log-group", "arn:aws:s3:::bucket"],
+        &["--log-group", "arn:aws:logs:eu-west-1:123456789012:log-group:g", "--region", "us-east-1"],
+        &["--log-group", "g", "--dir", "logs"],
+        &["--log-group", "g", "--endpoint-url", "localhost:4580"],
+        &["--log-group", "g", "--ca-bundle", "/nowhere.pem"],
+        &["--log-group", "g", "--ca-bundle", "/dev/null"],
+        &["--log-stream", "{pid}"],
+        &["--flush-interval", "soon"],
+        &["--flush-interval", "0s"],
+        &["--flush-interval", "1000"],
+        &["--grace", "-1s"],
+        &["--grace", "2days"],
+        &["--drain-timeout", ""],
+        &["--max-in-flight", "0"],
+        &["--max-in-flight", "many"],
+        &["--stream-window", "0"],
+        &["--log-level", "loud"],
+        &["--log-format", "xml"],
+        &["--tee=maybe"],
+    ] {
+        let output = logpump(&[&["run"], options, &command].concat());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(64), "{options:?}: {said}");
+        assert_eq!(said.lines().count(), 1, "{options:?}: {said}");
+        assert!(said.starts_with("logpump: "), "{said}");
+        assert!(!mark.exists(), "{options:?}");
+    }
+    for args in [&["run"][..], &["run", "--"], &["run", "--", "true", "--"], &["run", "true"], &["walk"], &[]] {
+        let output = logpump(args);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), said.lines().count()), (Some(64), 1), "{args:?}: {said}");
+    }
+}
