@@ -5,6 +5,7 @@ use std::net::TcpListener;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::many::PEAK_KB_MAX;
 use crate::program::{GROUP, Logpump, read_back, standin};
 use crate::standin::Standin;
 use crate::{on_both_engines, wait_for};
@@ -110,6 +111,7 @@ fn a_stopped_upstream_makes_the_writer_wait_and_loses_nothing() {
         (unchanged == 100).then_some(())
     };
     wait_for("the writer to wait for its pipe", waits, || format!("{:?}", written()));
+    assert!(run.peak_kb() < PEAK_KB_MAX, "{} kB at the most", run.peak_kb());
     kill_process(server, Signal::CONT).unwrap();
     let ended = run.end();
     ended.assert_all_delivered(200_000, 30_000_000);

@@ -164,6 +164,13 @@ impl Running {
         children.split_whitespace().next().map(|pid| pid.parse().unwrap())
     }
 
+    /// The most memory that was resident so far.
+    pub fn peak_kb(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_raw(self.pid() as i32).unwrap(), signal).unwrap();
     }
