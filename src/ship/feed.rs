@@ -38,7 +38,7 @@ impl Feed {
         Feed {
             framer: Framer::new(ring.capacity()),
             ring,
-            packer: Packer { head, dater: Dater::new(), open: None },
+            packer: Packer { head, dater: Dater::new(), open: None, last_body_bytes: 0 },
             visits: Visits::new(linger),
             over: false,
         }
@@ -152,6 +152,8 @@ struct Packer {
     head: Head,
     dater: Dater,
     open: Option<OpenBatch>,
+    /// The next body will be about as large as the last: room for it at once, instead of growing into it.
+    last_body_bytes: usize,
 }
 
 impl Packer {
@@ -174,7 +176,7 @@ impl Packer {
         loop {
             match self.dater.date(read_ms, wall_ms) {
                 Dated::At(timestamp_ms) => {
-                    let open = self.open.get_or_insert_with(|| OpenBatch::new(&self.head));
+                    let open = self.open.get_or_insert_with(|| begin(&self.head, self.last_body_bytes));
                     if open.push(record, timestamp_ms).is_ok() {
                         self.dater.gave(timestamp_ms);
                         books.ledger.read.lines += u64::from(record.ends);
@@ -205,7 +207,16 @@ impl Packer {
     fn finish(&mut self, wall_ms: i64) -> Option<Finished> {
         let open = self.open.take()?;
         let serial = self.dater.batch_closed(wall_ms);
-        Some(Finished { body: open.close(), serial })
+        let body = open.close();
+        self.last_body_bytes = body.json.len();
+        Some(Finished { body, serial })
+    }
+}
+
+fn begin(head: &Head, last_body_bytes: usize) -> OpenBatch {
+    match last_body_bytes {
+        0 => OpenBatch::new(head),
+        bytes => OpenBatch::with_buffer(head, Vec::with_capacity(bytes + bytes / 16)),
     }
 }
 
