@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+"""A child like Airflow's scheduler: rounds of 100 ms of Python work, each of which logs 2,000 lines on stdout through a
+logging.StreamHandler. Counts how many rounds it gets done. Run it with `python3 -u`.
+
+--calibrate prints the --work that takes 100 ms here. The work is a number of steps, not a time: a child that is slowed
+down gets fewer rounds done.
+"""
+
+import argparse
+import json
+import logging
+import sys
+import time
+
+LINES_PER_LOOP = 2_000
+WORK_S = 0.1
+TABLE_KEYS = 10_000
+
+
+def work(steps, table):
+    """Python's daily bread: numbers, strings, a dictionary larger than a core's nearest cache."""
+    key = 1
+    for step in range(steps):
+        key = (key * 48_271 + step) % TABLE_KEYS
+        table[key] = f"task-{step}"
+    return key
+
+
+def calibrate():
+    table = {}
+    steps, best_s = 20_000, None
+    for _ in range(30):
+        started = time.perf_counter()
+        work(steps, table)
+        took_s = time.perf_counter() - started
+        best_s = took_s if best_s is None else min(best_s, took_s)
+    return round(steps * WORK_S / best_s)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--calibrate", action="store_true", help="print the steps that take 100 ms, and end")
+    parser.add_argument("--work", type=int, metavar="STEPS", help="steps of work a loop")
+    parser.add_argument("--seconds", type=float, default=10.0, help="begin no loop after so long")
+    parser.add_argument("--out", metavar="FILE", help="where to write what was done, as JSON")
+    args = parser.parse_args()
+    if args.calibrate:
+        print(calibrate())
+        return
+    if args.work is None or args.out is None:
+        parser.error("--work and --out are needed")
+
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("[%(asctime)s] {%(filename)s:%(lineno)d} %(levelname)s - %(message)s"))
+    log = logging.getLogger("scheduler")
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    table = {}
+    work(args.work, table)
+    loops = 0
+    started = time.perf_counter()
+    elapsed = 0.0
+    while elapsed < args.seconds:
+        work(args.work, table)
+        for line in range(LINES_PER_LOOP):
+            log.info("Setting next_dagrun for dag_%d to 2026-01-01T00:00:00+00:00, run_after=%d", line % 100, loops)
+        loops += 1
+        elapsed = time.perf_counter() - started
+    with open(args.out, "w", encoding="ascii") as out:
+        json.dump({"loops": loops, "seconds": elapsed, "lines": loops * LINES_PER_LOOP, "cpu_s": time.process_time()}, out)
+
+
+main()
