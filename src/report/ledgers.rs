@@ -29,6 +29,8 @@ pub struct Report {
     /// logpump's own CPU time.
     pub cpu: Duration,
     pub streams: Vec<StreamReport>,
+    /// A thread of ours failed: its counts are not all here.
+    pub failed: bool,
     /// `--tee`: lines and bytes that stdout did not take in time.
     pub tee_dropped: (u64, u64),
     /// Own messages that stderr did not take in time.
@@ -65,7 +67,7 @@ impl Report {
             "engine_reason": self.engine_reason,
             "uptime_ms": self.uptime.as_millis() as u64,
             "cpu_ms": self.cpu.as_micros() as f64 / 1000.0,
-            "ledger_ok": self.imbalances().is_empty(),
+            "ledger_ok": !self.failed && self.imbalances().is_empty(),
             "total": counts(&self.total()),
             "streams": self.streams.iter().map(stream).collect::<Vec<_>>(),
             "tee_dropped": Count::new(self.tee_dropped.0, self.tee_dropped.1),
@@ -159,6 +161,7 @@ mod tests {
             uptime: Duration::from_millis(1500),
             cpu: Duration::from_micros(2500),
             streams: vec![stream.clone(), stream],
+            failed: false,
             tee_dropped: (0, 0),
             messages_lost: 0,
         }
@@ -181,6 +184,8 @@ mod tests {
         let mut report = report();
         report.streams[1].ledger.read.lines += 1;
         assert_eq!(report.to_json()["ledger_ok"], false);
+        let failed = Report { failed: true, ..super::tests::report() };
+        assert_eq!(failed.to_json()["ledger_ok"], false);
         assert!(report.imbalances()[0].starts_with("app: 4 lines"));
     }
 

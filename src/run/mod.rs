@@ -94,6 +94,7 @@ pub fn run(mut plan: Plan) -> Result<u8, Refusal> {
         uptime: clock::now() - started,
         cpu: clock::process_cpu(),
         streams: outcome.streams,
+        failed: outcome.failed,
         tee_dropped: outcome.tee_dropped,
         messages_lost: messages.lost(),
     };

@@ -42,6 +42,8 @@ pub struct Outcome {
     pub streams: Vec<StreamReport>,
     /// `--tee`: lines and bytes that stdout did not take in time.
     pub tee_dropped: (u64, u64),
+    /// A thread of ours failed, and took its counts with it.
+    pub failed: bool,
 }
 
 impl Pump {
@@ -86,8 +88,10 @@ impl Pump {
     /// Ends the intake if it still runs, joins the threads and puts the counts together.
     pub fn finish(self, plan: &Plan) -> Outcome {
         self.remote.send(Command::Abandon);
-        let discarded = joined("intake", self.intake.join()).unwrap_or_default();
-        let ledgers = joined("ship", self.ship.join()).unwrap_or_default();
+        let discarded = joined("intake", self.intake.join());
+        let ledgers = joined("ship", self.ship.join());
+        let failed = discarded.is_none() || ledgers.is_none();
+        let (discarded, ledgers) = (discarded.unwrap_or_default(), ledgers.unwrap_or_default());
         let tee_dropped = self.tee.map_or((0, 0), |tee| tee.finish(clock::now() + END_SLACK));
         let group = match &plan.destination {
             Destination::CloudWatch(target) => Some(target.group.clone()),
@@ -102,7 +106,7 @@ impl Pump {
             }
             StreamReport { name: child.spec.name.clone(), group: group.clone(), stream: child.stream.clone(), ledger }
         };
-        Outcome { streams: plan.children.iter().enumerate().map(stream).collect(), tee_dropped }
+        Outcome { streams: plan.children.iter().enumerate().map(stream).collect(), tee_dropped, failed }
     }
 }
 
