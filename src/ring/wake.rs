@@ -24,7 +24,9 @@ impl Wake {
     /// Intake, after it published up to `filled`: must ship be rung?
     pub fn published(&self, filled: u64) -> bool {
         fence(Ordering::SeqCst);
-        self.wake_at.load(Ordering::Relaxed) <= filled && self.wake_at.swap(AWAKE, Ordering::Relaxed) != AWAKE
+        let wake_at = self.wake_at.load(Ordering::Relaxed);
+        // If it is another by now, ship is up and looks again: it must not find its new wish overwritten.
+        wake_at <= filled && self.wake_at.compare_exchange(wake_at, AWAKE, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     /// Ship, before it sleeps: be rung once the ring is filled up to `wake_at`. Look at the ring again after this.
@@ -47,7 +49,8 @@ impl Wake {
     /// Ship, after it released bytes, once there is room enough: must intake be rung?
     pub fn released(&self) -> bool {
         fence(Ordering::SeqCst);
-        self.stalled.load(Ordering::Relaxed) && self.stalled.swap(false, Ordering::Relaxed)
+        self.stalled.load(Ordering::Relaxed)
+            && self.stalled.compare_exchange(true, false, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     /// Intake: is the ring still waiting for room?
