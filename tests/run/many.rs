@@ -8,7 +8,7 @@ use crate::program::{GROUP, Logpump, Running, standin};
 use crate::{on_both_engines, wait_for};
 
 const LOAD: &str = env!("CARGO_BIN_EXE_logpump-load");
-/// Of each writer. The unoptimized build has optimized tests' work done ten times as slowly, so it gets less.
+/// Of each writer. Fewer in an unoptimized build, which takes ten times as long for each.
 const LINES: u64 = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
 
 #[test]
