@@ -62,6 +62,8 @@ pub const CHILDREN_MAX: usize = 1024;
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// One whole call: connect, send, answer.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// What is read of one answer. AWS's have a few hundred bytes.
+pub const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
 /// Bodies that a stream may have waiting for a place in the window: one to go next, one being finished.
 pub const WAITING_BODIES_PER_STREAM_MAX: usize = 2;

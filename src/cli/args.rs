@@ -13,7 +13,7 @@ use crate::report::messages::{Format, Level};
 #[command(
     name = "logpump",
     version,
-    about = "Runs commands and carries their output to CloudWatch Logs; no command ever waits for logging",
+    about = "Runs commands and carries their output to CloudWatch Logs, without slowing them down",
     subcommand_required = true,
     arg_required_else_help = true
 )]
@@ -80,7 +80,7 @@ pub struct RunArguments {
     )]
     pub log_group: Option<String>,
 
-    /// Name of each command's log stream. {name}: --name or the command's base name; {hostname}; {start}: epoch seconds.
+    /// Name of each command's log stream. {name}: --name or the command's base name; {hostname}; {start}: epoch seconds with six decimals.
     /// Characters that AWS forbids become _
     #[arg(
         long,
@@ -115,7 +115,7 @@ pub struct RunArguments {
     #[arg(long, env = "LOGPUMP_SINK", value_enum, default_value_t = SinkChoice::Auto, help_heading = "Where to")]
     pub sink: SinkChoice,
 
-    /// Directory for one file per stream with the command's raw bytes [default: ./logpump-logs]
+    /// Directory for one file per stream with the command's raw bytes [default: ./logpump-logs, or where that cannot be written, logpump-logs in the temporary directory]
     #[arg(long, env = "LOGPUMP_DIR", value_name = "PATH", help_heading = "Where to")]
     pub dir: Option<PathBuf>,
 

@@ -7,7 +7,7 @@ mod resolve;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches};
 
 use crate::refusal::EXIT_USAGE;
@@ -59,6 +59,22 @@ fn explain(error: &clap::Error) -> u8 {
         .filter(|line| !line.is_empty())
         .collect();
     let line = lines.join(" ");
-    eprintln!("logpump: {} (logpump run --help lists the options)", line.trim_start_matches("error: "));
+    let line = line.trim_start_matches("error: ");
+    eprintln!("logpump: {line}{} (logpump run --help lists the options)", hint(error));
     EXIT_USAGE
+}
+
+/// What clap does not say: where the command stands, and that the value came from a variable.
+fn hint(error: &clap::Error) -> String {
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return String::new() };
+    if error.kind() == ErrorKind::UnknownArgument && !argument.starts_with('-') {
+        return format!("; the command stands behind a --: logpump run [OPTIONS] -- {argument}");
+    }
+    let option = argument.split_whitespace().next().unwrap_or_default().to_owned();
+    let written = std::env::args().any(|word| word == option || word.starts_with(&format!("{option}=")));
+    let variable = format!("LOGPUMP_{}", option.trim_start_matches('-').replace('-', "_").to_uppercase());
+    if !written && std::env::var_os(&variable).is_some() {
+        return format!("; the value is that of the variable {variable}");
+    }
+    String::new()
 }

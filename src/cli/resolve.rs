@@ -38,8 +38,10 @@ pub fn plan(arguments: RunArguments) -> Result<Plan, Refusal> {
         writable_beside(report)?;
     }
     let max_in_flight = usize::from(arguments.max_in_flight);
+    let destination = destination(&arguments)?;
     Ok(Plan {
-        destination: destination(&arguments)?,
+        oddities: oddities(&arguments, &destination),
+        destination,
         ship: ship::Options {
             linger: arguments.flush_interval,
             max_in_flight,
@@ -108,6 +110,22 @@ fn destination(arguments: &RunArguments) -> Result<Destination, Refusal> {
                 .map_or_else(Destination::Nowhere, |path| Destination::Directory { path, asked_for: false }))
         }
     }
+}
+
+/// What was asked for and means nothing here: likely a forgotten --log-group.
+fn oddities(arguments: &RunArguments, destination: &Destination) -> Vec<String> {
+    if matches!(destination, Destination::CloudWatch(_)) {
+        return Vec::new();
+    }
+    let given = [
+        ("--create-group", arguments.create_group),
+        ("--gzip", arguments.gzip),
+        ("--region", set(&arguments.region).is_some()),
+        ("--endpoint-url", set(&arguments.endpoint_url).is_some()),
+    ];
+    let without =
+        |option: &str| format!("{option} does nothing: no --log-group is given, so no line goes to CloudWatch Logs");
+    given.into_iter().filter(|(_, given)| *given).map(|(option, _)| without(option)).collect()
 }
 
 /// Makes the directory and tries a file in it. Err: what to tell the user.

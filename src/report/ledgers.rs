@@ -88,6 +88,14 @@ impl Report {
         fs::rename(&beside, path).inspect_err(|_| drop(fs::remove_file(&beside)))
     }
 
+    /// Lines that nobody will find where they should have gone.
+    pub fn has_losses(&self) -> bool {
+        let total = self.total();
+        End::ALL
+            .into_iter()
+            .any(|end| matches!(end.kind(), Kind::Rejected | Kind::Dropped) && total.ended(end) != Count::default())
+    }
+
     /// One line: what came, and what became of it.
     pub fn summary(&self) -> String {
         let total = self.total();

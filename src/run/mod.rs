@@ -10,7 +10,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::child::{Event, ExitStatus, Spec, StopOptions, Supervisor, Terminal, signal_name};
 use crate::clock;
@@ -39,6 +39,8 @@ pub struct Plan {
     pub report: Option<PathBuf>,
     pub log_level: Level,
     pub log_format: Format,
+    /// What the user asked for and will not get, to be said once.
+    pub oddities: Vec<String>,
 }
 
 pub struct Child {
@@ -85,7 +87,7 @@ pub fn run(mut plan: Plan) -> Result<u8, Refusal> {
         supervisor.abandon();
         refused("cannot start a thread", error)
     })?;
-    tracing::info!("{}", greeting(&plan, &engine));
+    greet(&plan, &engine);
     let code = supervise(&plan, &mut supervisor, &bells, &pump);
     let outcome = pump.finish(&plan);
     let report = Report {
@@ -198,19 +200,23 @@ fn choose_engine(wish: EngineWish) -> Engine {
     }
 }
 
-fn greeting(plan: &Plan, engine: &Engine) -> String {
+/// Where the lines go, and what is odd about it.
+fn greet(plan: &Plan, engine: &Engine) {
     let to = match &plan.destination {
         Destination::CloudWatch(target) => format!("log group {}", target.group),
         Destination::Directory { path, .. } => format!("files in {}", path.display()),
-        Destination::Nowhere(reason) => format!("nowhere, and are counted as dropped: {reason}"),
-        Destination::Null => "nowhere (--sink null)".into(),
+        Destination::Nowhere(_) | Destination::Null => "nowhere".into(),
     };
+    if let Destination::Nowhere(reason) = &plan.destination {
+        tracing::warn!("every line will be dropped and counted: {reason}");
+    }
+    plan.oddities.iter().for_each(|oddity| tracing::warn!("{oddity}"));
     let streams = match &plan.children[..] {
         [child] => format!("stream {}", child.stream),
         [first, rest @ ..] => format!("stream {} and {} more", first.stream, rest.len()),
         [] => unreachable!("a plan has a child"),
     };
-    format!("lines go to {to}, {streams}; engine {}: {}", engine.kind, engine.reason)
+    tracing::info!("lines go to {to}, {streams}; engine {}: {}", engine.kind, engine.reason);
 }
 
 /// Until the children have ended and every line has its end, or its time is over. The exit code: the first that is not 0.
@@ -239,8 +245,10 @@ fn supervise(plan: &Plan, supervisor: &mut Supervisor, bells: &Bells, pump: &Pum
             Event::Warning(text) => tracing::warn!("{text}"),
             Event::Woken => {
                 bells.main.clear();
-                if supervisor.running() > 0 && pump.has_shipped() {
-                    tracing::debug!("every output is closed; waiting for the children");
+                if pump.has_taken_in() {
+                    // No need to wait for --eof-grace: every pipe has ended by itself.
+                    let drained_by = clock::now() + plan.drain_timeout;
+                    deadline = deadline.map(|deadline: Instant| deadline.min(drained_by));
                 }
             }
             Event::Deadline => {
@@ -264,7 +272,11 @@ fn tell(plan: &Plan, report: &Report) {
     for imbalance in report.imbalances() {
         tracing::error!("the ledger does not add up, a fault of logpump's: {imbalance}");
     }
-    tracing::info!("{}", report.summary());
+    if report.has_losses() {
+        tracing::warn!("{}", report.summary());
+    } else {
+        tracing::info!("{}", report.summary());
+    }
     if report.tee_dropped != (0, 0) {
         tracing::warn!(
             "--tee: stdout did not take {} lines ({} bytes) in time",

@@ -33,6 +33,7 @@ pub struct Pump {
     remote: intake::Remote,
     ship: JoinHandle<io::Result<Vec<Ledger>>>,
     shipped: Arc<AtomicBool>,
+    taken_in: Arc<AtomicBool>,
     control: Arc<Control>,
     tee: Option<TeeWriter>,
 }
@@ -51,18 +52,27 @@ impl Pump {
         let (tee, tee_writer) = plan.tee.then(|| tee::start(plan.children.len())).transpose()?.unzip();
         let control = Control::new(&bells.ship);
         let shipped = Arc::new(AtomicBool::new(false));
-        let tell_main = TellMain { shipped: shipped.clone(), bell: bells.main.clone() };
+        let tell_main = TellMain { over: shipped.clone(), bell: bells.main.clone() };
         let ship = start_ship(plan, streams.rings, streams.files, control.clone(), tee, tell_main)?;
         let (remote, commands) = intake::remote(&bells.intake);
         let (sources, bell) = (streams.sources, bells.intake.clone());
-        let intake =
-            Builder::new().name("pump-intake".into()).spawn(move || intake::run(kind, sources, &bell, commands))?;
-        Ok(Pump { intake, remote, ship, shipped, control, tee: tee_writer })
+        let taken_in = Arc::new(AtomicBool::new(false));
+        let tell_main = TellMain { over: taken_in.clone(), bell: bells.main.clone() };
+        let intake = Builder::new().name("pump-intake".into()).spawn(move || {
+            let _at_end = tell_main;
+            intake::run(kind, sources, &bell, commands)
+        })?;
+        Ok(Pump { intake, remote, ship, shipped, taken_in, control, tee: tee_writer })
     }
 
     /// The shipping thread has ended: every line has its end, or it failed.
     pub fn has_shipped(&self) -> bool {
         self.shipped.load(Ordering::Acquire)
+    }
+
+    /// The intake has ended: every pipe is closed.
+    pub fn has_taken_in(&self) -> bool {
+        self.taken_in.load(Ordering::Acquire)
     }
 
     /// The child has ended; others may hold its pipe until `close_at`.
@@ -78,18 +88,15 @@ impl Pump {
     /// The time to deliver is over. First the rings end, then ship books what is in them.
     pub fn give_up(&self) {
         self.remote.send(Command::Abandon);
-        let deadline = clock::now() + END_SLACK;
-        while !self.intake.is_finished() && clock::now() < deadline {
-            std::thread::park_timeout(Duration::from_millis(1));
-        }
+        wait_for(&self.taken_in, END_SLACK / 2);
         self.control.set(Phase::GiveUp);
     }
 
     /// Ends the intake if it still runs, joins the threads and puts the counts together.
     pub fn finish(self, plan: &Plan) -> Outcome {
         self.remote.send(Command::Abandon);
-        let discarded = joined("intake", self.intake.join());
-        let ledgers = joined("ship", self.ship.join());
+        let discarded = joined("intake", self.intake, &self.taken_in);
+        let ledgers = joined("ship", self.ship, &self.shipped);
         let failed = discarded.is_none() || ledgers.is_none();
         let (discarded, ledgers) = (discarded.unwrap_or_default(), ledgers.unwrap_or_default());
         let tee_dropped = self.tee.map_or((0, 0), |tee| tee.finish(clock::now() + END_SLACK));
@@ -150,21 +157,36 @@ pub fn open_files(directory: Option<&Path>, children: &[Child]) -> Result<Vec<Op
     children.iter().map(open).collect()
 }
 
-/// Tells the supervisor that the shipping thread is over, also when it panics.
+/// Tells the supervisor that a thread is over, also when it panics.
 struct TellMain {
-    shipped: Arc<AtomicBool>,
+    over: Arc<AtomicBool>,
     bell: Arc<Bell>,
 }
 
 impl Drop for TellMain {
     fn drop(&mut self) {
-        self.shipped.store(true, Ordering::Release);
+        self.over.store(true, Ordering::Release);
         self.bell.ring();
     }
 }
 
-fn joined<T>(name: &str, joined: std::thread::Result<io::Result<T>>) -> Option<T> {
-    match joined {
+fn wait_for(over: &AtomicBool, patience: Duration) {
+    let deadline = clock::now() + patience;
+    while !over.load(Ordering::Acquire) && clock::now() < deadline {
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+}
+
+/// A thread's result. One that hangs, as in a write to a disk that does not answer, is left behind: our end is bounded.
+fn joined<T>(name: &str, thread: JoinHandle<io::Result<T>>, over: &AtomicBool) -> Option<T> {
+    wait_for(over, END_SLACK / 2);
+    if !over.load(Ordering::Acquire) {
+        tracing::error!(
+            "the {name} thread hangs, likely in a write to a disk that does not answer; its counts are lost"
+        );
+        return None;
+    }
+    match thread.join() {
         Ok(Ok(value)) => Some(value),
         Ok(Err(error)) => {
             tracing::error!("the {name} thread failed: {error}");

@@ -3,10 +3,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use memchr::memchr_iter;
+use rustix::fs::OFlags;
 
 use super::control::{Control, Phase};
 use super::visits::{Left, Visits};
@@ -31,11 +33,20 @@ pub struct LogFile {
 impl LogFile {
     /// Appends to `directory`/`stream`, which is made if it is missing.
     pub fn open(directory: &Path, stream: &str) -> io::Result<LogFile> {
-        // A stream's name may hold a slash, a file's may not.
-        let path = directory.join(stream.replace('/', "_"));
-        let file = OpenOptions::new().append(true).create(true).open(&path)?;
+        let path = directory.join(file_name(stream));
+        // Not to be kept waiting by a FIFO that nobody reads.
+        let options = OFlags::NONBLOCK.bits() as i32;
+        let file = OpenOptions::new().append(true).create(true).custom_flags(options).open(&path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is there already, and is no regular file"));
+        }
         Ok(LogFile { path, file })
     }
+}
+
+/// A stream's name may hold a slash, a file's may not.
+pub fn file_name(stream: &str) -> String {
+    stream.replace('/', "_")
 }
 
 /// Writes until every ring has ended. Per stream, its ledger.

@@ -34,8 +34,8 @@ impl fmt::Display for Notice {
             ),
             Notice::Trouble { stream, detail } => write!(
                 f,
-                "CloudWatch Logs refuses stream {stream}: {detail}; lines are kept and sent again slowly: mend the \
-                 credentials, the IAM rights (logs:CreateLogStream, logs:PutLogEvents), the region or the names"
+                "stream {stream} cannot be sent: {detail}; lines are kept and tried again slowly: mend the credentials, the \
+                 IAM rights (logs:CreateLogStream, logs:PutLogEvents), the region or the names"
             ),
             Notice::Rejected { stream } => write!(
                 f,

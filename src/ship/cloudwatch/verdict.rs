@@ -1,0 +1,150 @@
+//! What the SDK's errors mean, in the core's words: the table of answers.
+
+use aws_sdk_cloudwatchlogs::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+
+use super::super::answer::{Answer, Rejected};
+use crate::limits::ERROR_CHARACTERS_MAX;
+
+/// The table of answers: what an error of the service or of the way to it means.
+pub fn refused<E>(error: &SdkError<E, HttpResponse>) -> Answer
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    match error {
+        SdkError::ServiceError(service) => {
+            let code = service.err().code().unwrap_or_default();
+            let message = service.err().message().unwrap_or_default();
+            verdict(service.raw().status().as_u16(), code, message)
+        }
+        SdkError::ConstructionFailure(_) => Answer::Invalid(chain(error)),
+        SdkError::TimeoutError(_) | SdkError::ResponseError(_) => {
+            Answer::Unavailable { detail: chain(error), lost: true }
+        }
+        SdkError::DispatchFailure(failure) => {
+            let detail = chain(error);
+            // What the HTTP client says of a connection that broke off counts as "other" with the SDK.
+            if failure.is_io() || failure.is_timeout() || detail.contains(HTTP_CLIENT) {
+                let lost = !connection_never_was(error);
+                return Answer::Unavailable { detail, lost };
+            }
+            // Not the network: no credentials, no region.
+            Answer::Denied(detail)
+        }
+        _ => Answer::Unavailable { detail: chain(error), lost: true },
+    }
+}
+
+fn verdict(status: u16, code: &str, message: &str) -> Answer {
+    let detail = || one_line(&format!("{code}: {message}"));
+    match (status, code) {
+        // A success that cannot be read: from a proxy, perhaps. It acknowledges nothing, and may have stored everything.
+        (..=399, "") => {
+            Answer::Unavailable { detail: format!("HTTP {status} with an answer that is none"), lost: true }
+        }
+        (_, "ResourceAlreadyExistsException" | "DataAlreadyAcceptedException") => Answer::Accepted(Rejected::default()),
+        (429, _) => Answer::Throttled,
+        (_, code) if code.contains("Throttl") || code.contains("TooManyRequests") => Answer::Throttled,
+        (_, "LimitExceededException" | "RequestLimitExceeded") => Answer::Throttled,
+        (_, "ResourceNotFoundException") => Answer::NotFound(one_line(message)),
+        (500.., _) | (_, "ServiceUnavailableException" | "OperationAbortedException") => {
+            Answer::Unavailable { detail: format!("HTTP {status} {}", detail()), lost: false }
+        }
+        (401 | 403, _) => Answer::Denied(detail()),
+        (
+            _,
+            "AccessDeniedException"
+            | "UnrecognizedClientException"
+            | "ExpiredTokenException"
+            | "ExpiredToken"
+            | "InvalidSignatureException"
+            | "IncompleteSignature"
+            | "MissingAuthenticationToken"
+            | "MissingAuthenticationTokenException"
+            | "RequestTimeTooSkewed"
+            | "RequestExpired",
+        ) => Answer::Denied(detail()),
+        _ => Answer::Invalid(format!("HTTP {status} {}", detail())),
+    }
+}
+
+/// Nothing can have been stored by a service that was never connected to.
+fn connection_never_was(error: &(dyn std::error::Error + 'static)) -> bool {
+    sources(error).any(|source| {
+        let text = source.to_string();
+        ["tcp connect error", "dns error", "client error (Connect)"].iter().any(|never| text.contains(never))
+    })
+}
+
+/// How hyper's client begins what it has to say.
+const HTTP_CLIENT: &str = "client error (";
+
+/// The whole story of an error, from the outside to its root, in one line. Of the SDK's own outermost words nobody
+/// learns anything.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = String::new();
+    for source in sources(error) {
+        let part = source.to_string();
+        if part != "dispatch failure" && part != "other" && !text.contains(&part) {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&part);
+        }
+    }
+    one_line(&text)
+}
+
+/// A message of ours is one line; the service's, with a whole canonical request in it, are not.
+fn one_line(text: &str) -> String {
+    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((end, _)) = line.char_indices().nth(ERROR_CHARACTERS_MAX) {
+        line.truncate(end);
+        line.push_str("...");
+    }
+    line
+}
+
+fn sources<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_answer_of_the_table_has_its_meaning() {
+        let meaning = |status, code| match verdict(status, code, "m") {
+            Answer::Accepted(_) => "accepted",
+            Answer::Throttled => "throttled",
+            Answer::Unavailable { .. } => "unavailable",
+            Answer::NotFound(_) => "not found",
+            Answer::Denied(_) => "denied",
+            Answer::Invalid(_) => "invalid",
+        };
+        let table = [
+            (400, "ThrottlingException", "throttled"),
+            (429, "", "throttled"),
+            (503, "ServiceUnavailableException", "unavailable"),
+            (500, "InternalFailure", "unavailable"),
+            (502, "", "unavailable"),
+            (400, "ResourceNotFoundException", "not found"),
+            (400, "ResourceAlreadyExistsException", "accepted"),
+            (400, "ExpiredTokenException", "denied"),
+            (400, "UnrecognizedClientException", "denied"),
+            (400, "AccessDeniedException", "denied"),
+            (403, "RequestTimeTooSkewed", "denied"),
+            (400, "InvalidParameterException", "invalid"),
+            (400, "SerializationException", "invalid"),
+            (413, "", "invalid"),
+            (200, "", "unavailable"),
+            (302, "", "unavailable"),
+        ];
+        for (status, code, expected) in table {
+            assert_eq!(meaning(status, code), expected, "{status} {code}");
+        }
+    }
+}
