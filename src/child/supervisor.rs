@@ -21,10 +21,6 @@ use super::{Event, ExitStatus, SpawnError, Spec, StopOptions, signal_name};
 use crate::clock;
 use crate::sys::signals::{self, Received, Set, SignalFd};
 use crate::sys::spawn::{self, Group, Request};
-
-/// A fault of ours must still end us with its own signal and a core, so these stay unblocked and go to nobody.
-const FAULTS: [i32; 7] =
-    [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS, libc::SIGABRT];
 /// Signals served before the children are looked at again. There are 64 signals, and only real-time ones queue.
 const SIGNALS_PER_TURN_MAX: usize = 256;
 /// States of one child taken in a row: a stop, a second stop after a continuation, the end.
@@ -60,7 +56,8 @@ impl Supervisor {
     pub fn new(options: StopOptions) -> io::Result<Supervisor> {
         // Ignored, as some parents leave it, the kernel would reap our children before we learn how they ended.
         signals::set_default(libc::SIGCHLD)?;
-        let blocked = Set::full().without(&FAULTS);
+        // The faults as well: the kernel kills us for our own in any case, and what others send is the children's.
+        let blocked = Set::full();
         signals::set_mask(&blocked)?;
         let ignored: &[i32] = if signals::is_ignored(libc::SIGHUP) { &[libc::SIGHUP] } else { &[] };
         let adopts =
@@ -100,7 +97,12 @@ impl Supervisor {
         Ok(self.children.len() - 1)
     }
 
-    /// Kills what was started: the caller gives up before the first `next`.
+    /// Begins a stop as a SIGTERM from outside would. `StopBegan` follows.
+    pub fn stop(&mut self) {
+        self.serve_stop_signal(libc::SIGTERM, std::process::id());
+    }
+
+    /// Kills what was started: the caller cannot go on.
     pub fn abandon(&mut self) {
         self.send_to_all(libc::SIGKILL);
     }

@@ -8,9 +8,11 @@ mod engine;
 mod epoll;
 mod pacing;
 pub mod pipe;
+mod plain;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::Instant;
@@ -69,30 +71,49 @@ pub struct Discarded {
     pub bytes: u64,
 }
 
-/// Runs until every pipe is closed. Per source, what was discarded.
-pub fn run(
-    kind: Kind,
-    sources: Vec<Source>,
-    bell: &Arc<Bell>,
-    commands: Receiver<Command>,
-) -> io::Result<Vec<Discarded>> {
-    let descriptors = sources.len() + 1;
+/// What the intake leaves behind.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Per source.
+    pub discarded: Vec<Discarded>,
+    /// The rings were given up before the pipes ended: what came after is in `discarded`.
+    pub failed: bool,
+}
+
+/// Runs until every pipe is closed. Whatever fails, the pipes are read to their end: no child waits or gets SIGPIPE for
+/// a fault of ours.
+pub fn run(kind: Kind, sources: Vec<Source>, bell: &Arc<Bell>, commands: &Receiver<Command>) -> Outcome {
+    let now = clock::now();
+    let mut slots: Vec<_> = sources.into_iter().map(|source| Slot::new(source, now)).collect();
+    let pumped = catch_unwind(AssertUnwindSafe(|| pump(kind, &mut slots, bell, commands)));
+    let failed = !matches!(pumped, Ok(Ok(())));
+    if failed {
+        let why = match pumped {
+            Ok(Err(error)) => error.to_string(),
+            _ => "a fault of logpump's; please report it".to_owned(),
+        };
+        tracing::error!("the intake failed: {why}; from here on lines are counted as dropped");
+        plain::count_until_closed(&mut slots, commands);
+    }
+    Outcome { discarded: slots.iter().map(|slot| slot.discarded).collect(), failed }
+}
+
+fn pump(kind: Kind, slots: &mut Vec<Slot>, bell: &Arc<Bell>, commands: &Receiver<Command>) -> io::Result<()> {
+    let descriptors = slots.len() + 1;
     let engine = Engine::new(kind, descriptors).or_else(|error| {
         tracing::warn!("the {kind} engine failed to start: {error}; using epoll");
         Engine::new(Kind::Epoll, descriptors)
     })?;
-    let now = clock::now();
     let mut intake = Intake {
         engine,
-        slots: sources.into_iter().map(|source| Slot::new(source, now)).collect(),
+        slots,
         bell: bell.clone(),
         commands,
         fired: Vec::with_capacity(descriptors),
         done: Vec::with_capacity(descriptors),
     };
     intake.engine.arm(intake.bell_token(), bell.as_fd())?;
-    intake.turn_until_closed()?;
-    Ok(intake.slots.iter().map(|slot| slot.discarded).collect())
+    intake.turn_until_closed()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,6 +140,8 @@ struct Slot {
     /// What may still be read after `close_at`: whoever holds the pipe may never stop writing.
     last_bytes: usize,
     discarded: Discarded,
+    /// The last byte discarded was not a newline.
+    within_discarded_line: bool,
 }
 
 impl Slot {
@@ -135,6 +158,7 @@ impl Slot {
             close_at: None,
             last_bytes: source.pipe.bytes,
             discarded: Discarded::default(),
+            within_discarded_line: false,
         }
     }
 
@@ -165,46 +189,56 @@ impl Slot {
         if self.spare.is_empty() {
             self.filler.publish(bytes, wall_ms);
         } else {
-            self.discarded.lines += memchr_iter(b'\n', &self.spare[..bytes]).count() as u64;
-            self.discarded.bytes += bytes as u64;
+            let spare = std::mem::take(&mut self.spare);
+            self.count_discarded(&spare[..bytes]);
+            self.spare = spare;
         }
     }
 
     /// Takes what stands in the pipe out of it, counts it and lets it go. Bounded: a holder may go on writing.
-    fn discard(&mut self) {
-        let Some(reader) = &self.reader else { return };
+    /// True: it was the end.
+    fn discard(&mut self) -> bool {
         let mut buffer = [0u8; 16 * 1024];
-        let mut last = b'\n';
         let mut budget = 2 * self.pipe_bytes;
-        while budget > 0 {
+        while let (Some(reader), 1..) = (&self.reader, budget) {
             match rustix::io::read(reader, &mut buffer) {
-                Ok(0) => break,
+                Ok(0) => return true,
                 Ok(count) => {
-                    self.discarded.bytes += count as u64;
-                    self.discarded.lines += memchr_iter(b'\n', &buffer[..count]).count() as u64;
-                    last = buffer[count - 1];
+                    self.count_discarded(&buffer[..count]);
                     budget = budget.saturating_sub(count);
                 }
                 Err(Errno::INTR) => {}
                 Err(_) => break,
             }
         }
-        if last != b'\n' {
-            self.discarded.lines += 1;
-        }
+        false
+    }
+
+    fn count_discarded(&mut self, bytes: &[u8]) {
+        self.discarded.bytes += bytes.len() as u64;
+        self.discarded.lines += memchr_iter(b'\n', bytes).count() as u64;
+        self.within_discarded_line = bytes.last().is_some_and(|last| *last != b'\n');
+    }
+
+    /// Closes the pipe; nothing more goes into the ring.
+    fn end(&mut self) {
+        self.reader = None;
+        self.state = State::Closed;
+        self.discarded.lines += u64::from(std::mem::take(&mut self.within_discarded_line));
+        self.filler.end();
     }
 }
 
-struct Intake {
+struct Intake<'a> {
     engine: Engine,
-    slots: Vec<Slot>,
+    slots: &'a mut Vec<Slot>,
     bell: Arc<Bell>,
-    commands: Receiver<Command>,
+    commands: &'a Receiver<Command>,
     fired: Vec<u32>,
     done: Vec<ReadDone>,
 }
 
-impl Intake {
+impl Intake<'_> {
     /// Tokens below it are slots.
     fn bell_token(&self) -> u32 {
         self.slots.len() as u32
@@ -224,7 +258,7 @@ impl Intake {
     /// One read of each pipe that is due, all in one call.
     fn read_due(&mut self) -> io::Result<()> {
         let now = clock::now();
-        for slot in &mut self.slots {
+        for slot in self.slots.iter_mut() {
             if slot.is_due(now) && slot.is_full() && slot.filler.stall() {
                 slot.state = State::Stalled;
             }
@@ -237,11 +271,12 @@ impl Intake {
         let now = clock::now();
         let wall_ms = clock::wall_ms();
         let done = std::mem::take(&mut self.done);
+        let mut result = read;
         for answer in &done {
-            self.take_in(answer.token, answer.result, now, wall_ms)?;
+            result = result.and(self.take_in(answer.token, answer.result, now, wall_ms));
         }
         self.done = done;
-        read
+        result
     }
 
     /// What a read brought, and when the pipe is looked at next.
@@ -267,7 +302,8 @@ impl Intake {
             slot.last_bytes = slot.last_bytes.saturating_sub(gathered);
             if gathered == 0 || slot.last_bytes == 0 {
                 tracing::warn!(
-                    "{} ended, yet another process holds its output open: closed after --eof-grace",
+                    "{} ended, yet another process holds its output open: closed after --eof-grace, and that process gets \
+                     SIGPIPE when it writes; raise --eof-grace if its lines matter, or redirect its output",
                     slot.name
                 );
                 slot.discard();
@@ -295,7 +331,7 @@ impl Intake {
         let now = clock::now();
         let mut tick = None::<Instant>;
         let mut deadline = None::<Instant>;
-        for slot in &self.slots {
+        for slot in self.slots.iter() {
             match slot.state {
                 State::Due(at) => tick = Some(tick.map_or(at, |tick| tick.min(at))),
                 State::Armed => deadline = [deadline, slot.close_at].into_iter().flatten().min(),
@@ -326,7 +362,7 @@ impl Intake {
             self.engine.fired(self.bell.as_fd())?;
             self.bell.clear();
             self.engine.arm(token, self.bell.as_fd())?;
-            for slot in &mut self.slots {
+            for slot in self.slots.iter_mut() {
                 if slot.state == State::Stalled && !slot.filler.is_stalled() {
                     slot.state = State::Due(now);
                 }
@@ -370,13 +406,10 @@ impl Intake {
 
     fn close(&mut self, token: u32) {
         let slot = &mut self.slots[token as usize];
-        if let Some(reader) = slot.reader.take() {
-            if slot.state == State::Armed {
-                let _ = self.engine.disarm(token, reader.as_fd());
-            }
-            slot.state = State::Closed;
-            slot.filler.end();
+        if let (Some(reader), State::Armed) = (&slot.reader, slot.state) {
+            let _ = self.engine.disarm(token, reader.as_fd());
         }
+        slot.end();
     }
 
     /// A kernel that let us set io_uring up may refuse it later.
@@ -388,7 +421,7 @@ impl Intake {
         self.engine = Engine::new(Kind::Epoll, self.slots.len() + 1)?;
         self.engine.arm(self.bell_token(), self.bell.as_fd())?;
         let now = clock::now();
-        for slot in &mut self.slots {
+        for slot in self.slots.iter_mut() {
             if slot.state == State::Armed {
                 slot.state = State::Due(now);
             }

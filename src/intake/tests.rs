@@ -13,7 +13,7 @@ struct Rig {
     drainers: Vec<Drainer>,
     remote: Remote,
     ship_bell: Arc<Bell>,
-    thread: JoinHandle<io::Result<Vec<Discarded>>>,
+    thread: JoinHandle<Outcome>,
 }
 
 fn start(kind: Kind, pipes: usize) -> Rig {
@@ -27,7 +27,7 @@ fn start(kind: Kind, pipes: usize) -> Rig {
         sources.push(Source { name: format!("child-{index}"), pipe, filler });
     }
     let (remote, commands) = remote(&intake_bell);
-    let thread = std::thread::spawn(move || run(kind, sources, &intake_bell, commands));
+    let thread = std::thread::spawn(move || run(kind, sources, &intake_bell, &commands));
     Rig { writers, drainers, remote, ship_bell, thread }
 }
 
@@ -79,7 +79,7 @@ fn every_byte_comes_through_a_ring_that_is_smaller_than_the_output() {
         });
         assert!(rig.drain(0, usize::MAX) == expected);
         writing.join().unwrap();
-        assert_eq!(rig.thread.join().unwrap().unwrap(), [Discarded::default()]);
+        assert_eq!(rig.thread.join().unwrap().discarded, [Discarded::default()]);
     });
 }
 
@@ -100,7 +100,7 @@ fn a_line_after_a_silence_is_seen_and_the_end_ends_the_ring() {
         for pipe in 0..3 {
             assert_eq!(rig.drain(pipe, usize::MAX), b"");
         }
-        rig.thread.join().unwrap().unwrap();
+        rig.thread.join().unwrap();
     });
 }
 
@@ -115,7 +115,7 @@ fn a_pipe_that_others_hold_is_closed_when_its_grace_is_over_and_its_bytes_are_ke
         rustix::io::write(rig.writers[0].as_ref().unwrap(), b"grandchild\n").unwrap();
         assert_eq!(rig.drain(0, usize::MAX), b"grandchild\n");
         let writer = rig.writers[0].take().unwrap();
-        assert_eq!(rig.thread.join().unwrap().unwrap(), [Discarded::default()]);
+        assert_eq!(rig.thread.join().unwrap().discarded, [Discarded::default()]);
         assert_eq!(rustix::io::write(&writer, b"late"), Err(Errno::PIPE));
     });
 }
@@ -134,7 +134,7 @@ fn what_stands_in_an_abandoned_pipe_is_counted() {
             std::thread::yield_now();
         }
         rig.remote.send(Command::Abandon);
-        let discarded = rig.thread.join().unwrap().unwrap()[0];
+        let discarded = rig.thread.join().unwrap().discarded[0];
         assert_eq!(discarded, Discarded { lines: 100, bytes: 100 * line.len() as u64 });
         assert_eq!(rig.drainers[0].occupied_bytes(), RING_BYTES);
         assert!(rig.drainers[0].ended());
@@ -161,7 +161,7 @@ fn a_child_whose_ring_is_full_goes_on_writing_when_ship_is_gone() {
         }
         rig.drainers.clear();
         all_written.recv_timeout(GIVE_UP).expect("the child waits for a ring that nobody empties");
-        let discarded = rig.thread.join().unwrap().unwrap()[0];
+        let discarded = rig.thread.join().unwrap().discarded[0];
         let bytes = 19 * RING_BYTES as u64;
         assert_eq!(discarded, Discarded { lines: bytes / line.len() as u64, bytes });
     });
@@ -208,7 +208,7 @@ fn pump(kind: Kind, writers: &[Vec<Step>], held_open: bool) -> Vec<Vec<u8>> {
     for (index, bytes) in seen.iter_mut().enumerate() {
         bytes.extend(rig.drain(index, usize::MAX));
     }
-    assert_eq!(rig.thread.join().unwrap().unwrap(), vec![Discarded::default(); writers.len()]);
+    assert_eq!(rig.thread.join().unwrap().discarded, vec![Discarded::default(); writers.len()]);
     seen
 }
 
@@ -232,4 +232,23 @@ proptest::proptest! {
         proptest::prop_assert!(pump(Kind::Uring, &writers, held_open) == expected);
         proptest::prop_assert!(pump(Kind::Epoll, &writers, held_open) == expected);
     }
+}
+
+#[test]
+fn an_intake_whose_engines_fail_reads_the_pipes_to_their_end_and_counts() {
+    let (intake_bell, ship_bell) = (Bell::new().unwrap(), Bell::new().unwrap());
+    let (pipe, writer, _) = pipe::open(65_536).unwrap();
+    let (filler, drainer) = ring(RING_BYTES, &intake_bell, &ship_bell).unwrap();
+    let mut slots = vec![Slot::new(Source { name: "child".into(), pipe, filler }, clock::now())];
+    let (_remote, commands) = remote(&intake_bell);
+    let writing = std::thread::spawn(move || {
+        for _ in 0..100_000 {
+            assert_eq!(rustix::io::write(&writer, b"a line of sixteen\n"), Ok(18));
+        }
+        rustix::io::write(&writer, b"cut").unwrap();
+    });
+    plain::count_until_closed(&mut slots, &commands);
+    writing.join().unwrap();
+    assert_eq!(slots[0].discarded, Discarded { lines: 100_001, bytes: 1_800_003 });
+    assert!(drainer.ended());
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::{Bells, Child, Destination, Plan};
 use crate::clock;
-use crate::intake::{self, Command, Discarded, Kind, Source};
+use crate::intake::{self, Command, Kind, Source};
 use crate::ledger::{Count, End, Ledger};
 use crate::limits::END_SLACK;
 use crate::report::ledgers::StreamReport;
@@ -29,7 +29,7 @@ pub struct Streams {
 }
 
 pub struct Pump {
-    intake: JoinHandle<io::Result<Vec<Discarded>>>,
+    intake: JoinHandle<io::Result<intake::Outcome>>,
     remote: intake::Remote,
     ship: JoinHandle<io::Result<Vec<Ledger>>>,
     shipped: Arc<AtomicBool>,
@@ -60,7 +60,7 @@ impl Pump {
         let tell_main = TellMain { over: taken_in.clone(), bell: bells.main.clone() };
         let intake = Builder::new().name("pump-intake".into()).spawn(move || {
             let _at_end = tell_main;
-            intake::run(kind, sources, &bell, commands)
+            Ok(intake::run(kind, sources, &bell, &commands))
         })?;
         Ok(Pump { intake, remote, ship, shipped, taken_in, control, tee: tee_writer })
     }
@@ -95,10 +95,13 @@ impl Pump {
     /// Ends the intake if it still runs, joins the threads and puts the counts together.
     pub fn finish(self, plan: &Plan) -> Outcome {
         self.remote.send(Command::Abandon);
-        let discarded = joined("intake", self.intake, &self.taken_in);
+        let intake = joined("intake", self.intake, &self.taken_in);
         let ledgers = joined("ship", self.ship, &self.shipped);
-        let failed = discarded.is_none() || ledgers.is_none();
-        let (discarded, ledgers) = (discarded.unwrap_or_default(), ledgers.unwrap_or_default());
+        let intake_failed = intake.as_ref().is_none_or(|intake| intake.failed);
+        let internal = intake_failed || ledgers.is_none();
+        let failed = intake.is_none() || ledgers.is_none();
+        let discarded = intake.map(|intake| intake.discarded).unwrap_or_default();
+        let ledgers = ledgers.unwrap_or_default();
         let tee_dropped = self.tee.map_or((0, 0), |tee| tee.finish(clock::now() + END_SLACK));
         let group = match &plan.destination {
             Destination::CloudWatch(target) => Some(target.group.clone()),
@@ -109,7 +112,7 @@ impl Pump {
             if let Some(discarded) = discarded.get(index) {
                 let count = Count::new(discarded.lines, discarded.bytes);
                 ledger.read += count;
-                ledger.book(if ledgers.is_empty() { End::Internal } else { End::Shutdown }, count);
+                ledger.book(if internal { End::Internal } else { End::Shutdown }, count);
             }
             StreamReport { name: child.spec.name.clone(), group: group.clone(), stream: child.stream.clone(), ledger }
         };

@@ -267,16 +267,13 @@ impl Core {
     // ---- verdicts ----------------------------------------------------------------------------
 
     fn accepted(&mut self, call: Call, rejected: Rejected, now: Instant) {
-        let Delivery { parcel, maybe_stored, .. } = call.delivery;
+        let parcel = call.delivery.parcel;
         let bytes = parcel.memory_bytes();
         self.held_bytes -= bytes;
         let stream = &mut self.streams[call.stream];
         stream.in_flight -= 1;
         stream.held_bytes -= bytes;
         stream.vanished = 0;
-        if maybe_stored {
-            stream.books.ledger.duplicates += parcel.events() as u64;
-        }
         if rejected.none() {
             parcel.settle(End::Delivered, &mut stream.books);
         } else {
@@ -385,6 +382,9 @@ impl Core {
         let ledger = &mut self.streams[stream].books.ledger;
         ledger.calls += 1;
         ledger.retries += u64::from(delivery.attempts > 0);
+        if delivery.maybe_stored {
+            ledger.duplicates += delivery.parcel.events() as u64;
+        }
         delivery.attempts = delivery.attempts.saturating_add(1);
         let payload = delivery.parcel.payload.clone();
         self.calls[slot] = Some(Call { stream, delivery, sent_after: self.successes, state: CallState::Flying });

@@ -10,8 +10,7 @@ use std::sync::Arc;
 use ringbuf::storage::Storage;
 use ringbuf::traits::{Observer, Raw};
 use ringbuf::{CachingCons, CachingProd, SharedRb};
-use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
-use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
+use rustix::mm::{MapFlags, MremapFlags, ProtFlags, mmap_anonymous, mremap_fixed, munmap};
 
 type Shared = SharedRb<Mirror>;
 
@@ -118,26 +117,19 @@ unsafe impl Sync for Mirror {}
 
 impl Mirror {
     fn map(capacity: usize) -> io::Result<Mirror> {
-        let file = memfd_create("logpump-ring", MemfdFlags::CLOEXEC)?;
-        ftruncate(&file, capacity as u64)?;
-        // SAFETY: a fresh reservation at an address of the kernel's choice; nothing else knows it.
-        let base = unsafe { mmap_anonymous(ptr::null_mut(), 2 * capacity, ProtFlags::empty(), MapFlags::PRIVATE) }?;
+        let access = ProtFlags::READ | ProtFlags::WRITE;
+        // Shared and anonymous, not a memfd: that one would count against the limits of open files and file sizes.
+        // SAFETY: a fresh mapping at an address of the kernel's choice; nothing else knows it.
+        let base = unsafe { mmap_anonymous(ptr::null_mut(), 2 * capacity, access, MapFlags::SHARED) }?;
         let base = NonNull::new(base.cast::<u8>()).expect("the kernel never maps page zero for us");
-        // From here on the reservation is unmapped whole by Drop, whatever fails.
+        // From here on it is unmapped whole by Drop, whatever fails.
         let mirror = Mirror { base, capacity };
-        for half in [0, capacity] {
-            // SAFETY: half + capacity <= 2 * capacity, so the fixed mapping replaces only our own reservation.
-            unsafe {
-                mmap(
-                    base.as_ptr().add(half).cast::<c_void>(),
-                    capacity,
-                    ProtFlags::READ | ProtFlags::WRITE,
-                    MapFlags::SHARED | MapFlags::FIXED,
-                    &file,
-                    0,
-                )
-            }?;
-        }
+        // An old size of zero makes a second mapping of the same shared pages instead of moving the first: mremap(2).
+        // SAFETY: both ranges lie in the 2 * capacity bytes mapped above, and the second is replaced, not overlapped.
+        unsafe {
+            let second = base.as_ptr().add(capacity).cast::<c_void>();
+            mremap_fixed(base.as_ptr().cast(), 0, capacity, MremapFlags::MAYMOVE, second)
+        }?;
         Ok(mirror)
     }
 }
