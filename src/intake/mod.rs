@@ -72,10 +72,14 @@ pub struct Discarded {
 }
 
 /// What the intake leaves behind.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// Per source.
     pub discarded: Vec<Discarded>,
+    /// Per source: bytes that went into its ring.
+    pub filled: Vec<u64>,
+    /// The engine that it ended with, and why, if it is not the one asked for.
+    pub engine: Option<(Kind, String)>,
     /// The rings were given up before the pipes ended: what came after is in `discarded`.
     pub failed: bool,
 }
@@ -85,7 +89,8 @@ pub struct Outcome {
 pub fn run(kind: Kind, sources: Vec<Source>, bell: &Arc<Bell>, commands: &Receiver<Command>) -> Outcome {
     let now = clock::now();
     let mut slots: Vec<_> = sources.into_iter().map(|source| Slot::new(source, now)).collect();
-    let pumped = catch_unwind(AssertUnwindSafe(|| pump(kind, &mut slots, bell, commands)));
+    let mut engine = None;
+    let pumped = catch_unwind(AssertUnwindSafe(|| pump(kind, &mut engine, &mut slots, bell, commands)));
     let failed = !matches!(pumped, Ok(Ok(())));
     if failed {
         let why = match pumped {
@@ -95,17 +100,31 @@ pub fn run(kind: Kind, sources: Vec<Source>, bell: &Arc<Bell>, commands: &Receiv
         tracing::error!("the intake failed: {why}; from here on lines are counted as dropped");
         plain::count_until_closed(&mut slots, commands);
     }
-    Outcome { discarded: slots.iter().map(|slot| slot.discarded).collect(), failed }
+    Outcome {
+        discarded: slots.iter().map(|slot| slot.discarded).collect(),
+        filled: slots.iter().map(|slot| slot.filler.filled()).collect(),
+        engine,
+        failed,
+    }
 }
 
-fn pump(kind: Kind, slots: &mut Vec<Slot>, bell: &Arc<Bell>, commands: &Receiver<Command>) -> io::Result<()> {
+fn pump(
+    kind: Kind,
+    fell_back: &mut Option<(Kind, String)>,
+    slots: &mut Vec<Slot>,
+    bell: &Arc<Bell>,
+    commands: &Receiver<Command>,
+) -> io::Result<()> {
     let descriptors = slots.len() + 1;
     let engine = Engine::new(kind, descriptors).or_else(|error| {
-        tracing::warn!("the {kind} engine failed to start: {error}; using epoll");
+        let reason = format!("the {kind} engine failed to start: {error}; using epoll");
+        tracing::warn!("{reason}");
+        *fell_back = Some((Kind::Epoll, reason));
         Engine::new(Kind::Epoll, descriptors)
     })?;
     let mut intake = Intake {
         engine,
+        fell_back,
         slots,
         bell: bell.clone(),
         commands,
@@ -231,6 +250,7 @@ impl Slot {
 
 struct Intake<'a> {
     engine: Engine,
+    fell_back: &'a mut Option<(Kind, String)>,
     slots: &'a mut Vec<Slot>,
     bell: Arc<Bell>,
     commands: &'a Receiver<Command>,
@@ -417,7 +437,9 @@ impl Intake<'_> {
         if self.engine.kind() == Kind::Epoll {
             return Err(io::Error::new(error.kind(), format!("the epoll engine failed: {error}")));
         }
-        tracing::warn!("io_uring failed while running: {error}; going on with epoll");
+        let reason = format!("io_uring failed while running: {error}; going on with epoll");
+        tracing::warn!("{reason}");
+        *self.fell_back = Some((Kind::Epoll, reason));
         self.engine = Engine::new(Kind::Epoll, self.slots.len() + 1)?;
         self.engine.arm(self.bell_token(), self.bell.as_fd())?;
         let now = clock::now();

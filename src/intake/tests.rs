@@ -8,6 +8,13 @@ use std::time::Duration;
 const RING_BYTES: usize = 64 * 1024;
 const GIVE_UP: Duration = Duration::from_secs(20);
 
+/// The thread's end: on the engine that was asked for, or the test has tested another.
+fn ended(thread: JoinHandle<Outcome>) -> Vec<Discarded> {
+    let outcome = thread.join().unwrap();
+    assert_eq!((outcome.engine, outcome.failed), (None, false));
+    outcome.discarded
+}
+
 struct Rig {
     writers: Vec<Option<OwnedFd>>,
     drainers: Vec<Drainer>,
@@ -79,7 +86,7 @@ fn every_byte_comes_through_a_ring_that_is_smaller_than_the_output() {
         });
         assert!(rig.drain(0, usize::MAX) == expected);
         writing.join().unwrap();
-        assert_eq!(rig.thread.join().unwrap().discarded, [Discarded::default()]);
+        assert_eq!(ended(rig.thread), [Discarded::default()]);
     });
 }
 
@@ -100,7 +107,7 @@ fn a_line_after_a_silence_is_seen_and_the_end_ends_the_ring() {
         for pipe in 0..3 {
             assert_eq!(rig.drain(pipe, usize::MAX), b"");
         }
-        rig.thread.join().unwrap();
+        ended(rig.thread);
     });
 }
 
@@ -115,7 +122,7 @@ fn a_pipe_that_others_hold_is_closed_when_its_grace_is_over_and_its_bytes_are_ke
         rustix::io::write(rig.writers[0].as_ref().unwrap(), b"grandchild\n").unwrap();
         assert_eq!(rig.drain(0, usize::MAX), b"grandchild\n");
         let writer = rig.writers[0].take().unwrap();
-        assert_eq!(rig.thread.join().unwrap().discarded, [Discarded::default()]);
+        assert_eq!(ended(rig.thread), [Discarded::default()]);
         assert_eq!(rustix::io::write(&writer, b"late"), Err(Errno::PIPE));
     });
 }
@@ -134,7 +141,7 @@ fn what_stands_in_an_abandoned_pipe_is_counted() {
             std::thread::yield_now();
         }
         rig.remote.send(Command::Abandon);
-        let discarded = rig.thread.join().unwrap().discarded[0];
+        let discarded = ended(rig.thread)[0];
         assert_eq!(discarded, Discarded { lines: 100, bytes: 100 * line.len() as u64 });
         assert_eq!(rig.drainers[0].occupied_bytes(), RING_BYTES);
         assert!(rig.drainers[0].ended());
@@ -161,7 +168,7 @@ fn a_child_whose_ring_is_full_goes_on_writing_when_ship_is_gone() {
         }
         rig.drainers.clear();
         all_written.recv_timeout(GIVE_UP).expect("the child waits for a ring that nobody empties");
-        let discarded = rig.thread.join().unwrap().discarded[0];
+        let discarded = ended(rig.thread)[0];
         let bytes = 19 * RING_BYTES as u64;
         assert_eq!(discarded, Discarded { lines: bytes / line.len() as u64, bytes });
     });
@@ -208,7 +215,7 @@ fn pump(kind: Kind, writers: &[Vec<Step>], held_open: bool) -> Vec<Vec<u8>> {
     for (index, bytes) in seen.iter_mut().enumerate() {
         bytes.extend(rig.drain(index, usize::MAX));
     }
-    assert_eq!(rig.thread.join().unwrap().discarded, vec![Discarded::default(); writers.len()]);
+    assert_eq!(ended(rig.thread), vec![Discarded::default(); writers.len()]);
     seen
 }
 

@@ -1,7 +1,8 @@
 //! The ledger, as JSON for `--report` and as one line for people.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -79,8 +80,9 @@ impl Report {
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let text = format!("{:#}\n", self.to_json());
         if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-            // A pipe or /dev/stdout.
-            return fs::write(path, text);
+            // A pipe or /dev/stdout: whatever reads there, or does not, must not hold up our end.
+            let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+            return fs::OpenOptions::new().write(true).custom_flags(flags).open(path)?.write_all(text.as_bytes());
         }
         let mut beside = path.as_os_str().to_owned();
         beside.push(format!(".{}.part", std::process::id()));

@@ -1,6 +1,9 @@
 //! logpump's own messages (tracing) on stderr. A thread of its own writes them: what a slow stderr does not take is
 //! dropped and counted, never waited for.
 
+use std::io;
+use std::panic::catch_unwind;
+
 use clap::ValueEnum;
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
@@ -33,12 +36,14 @@ pub struct Messages {
 
 impl Messages {
     /// From here on `tracing`'s macros reach stderr. Starts a thread.
-    pub fn start(level: Level, format: Format) -> Messages {
-        let (writer, guard) = NonBlockingBuilder::default()
+    pub fn start(level: Level, format: Format) -> io::Result<Messages> {
+        let builder = NonBlockingBuilder::default()
             .buffered_lines_limit(OWN_MESSAGES_MAX)
             .lossy(true)
-            .thread_name("pump-messages")
-            .finish(std::io::stderr());
+            .thread_name("pump-messages");
+        // It panics when it cannot start its thread.
+        let (writer, guard) = catch_unwind(|| builder.finish(std::io::stderr()))
+            .map_err(|_| io::Error::from_raw_os_error(libc::EAGAIN))?;
         let lost = writer.error_counter();
         let filter = match level {
             Level::Off => LevelFilter::OFF,
@@ -57,7 +62,7 @@ impl Messages {
         };
         // Only a test that runs twice in one process finds another subscriber there.
         drop(set);
-        Messages { _guard: guard, lost }
+        Ok(Messages { _guard: guard, lost })
     }
 
     /// Messages that stderr did not take in time.

@@ -22,11 +22,27 @@ pub struct Tee {
     unfinished: Vec<Vec<u8>>,
 }
 
+/// Lines and bytes that came to be copied, and those that stdout took.
 #[derive(Default)]
 struct Counts {
-    dropped_lines: AtomicU64,
-    dropped_bytes: AtomicU64,
+    came_lines: AtomicU64,
+    came_bytes: AtomicU64,
+    written_lines: AtomicU64,
+    written_bytes: AtomicU64,
     done: AtomicBool,
+}
+
+impl Counts {
+    fn dropped(&self) -> (u64, u64) {
+        let difference = |came: &AtomicU64, written: &AtomicU64| {
+            came.load(Ordering::Relaxed).saturating_sub(written.load(Ordering::Relaxed))
+        };
+        (difference(&self.came_lines, &self.written_lines), difference(&self.came_bytes, &self.written_bytes))
+    }
+}
+
+fn newlines(bytes: &[u8]) -> u64 {
+    memchr_iter(b'\n', bytes).count() as u64
 }
 
 /// Kept by whoever waits for the last lines at the end.
@@ -40,7 +56,7 @@ pub fn start(streams: usize) -> io::Result<(Tee, TeeWriter)> {
     let counts = tee.counts.clone();
     let writing = counts.clone();
     let thread = std::thread::Builder::new().name("pump-tee".into()).spawn(move || {
-        write_all(&receiver);
+        write_all(&receiver, &writing);
         writing.done.store(true, Ordering::Release);
     })?;
     Ok((tee, TeeWriter { thread, counts }))
@@ -52,12 +68,16 @@ fn tee(streams: usize) -> (Tee, Receiver<Vec<u8>>) {
 }
 
 /// Straight to the descriptor: Rust's own stdout would hold the end of a line back.
-fn write_all(chunks: &Receiver<Vec<u8>>) {
+fn write_all(chunks: &Receiver<Vec<u8>>, counts: &Counts) {
     for chunk in chunks {
         let mut rest = &chunk[..];
         while !rest.is_empty() {
             match rustix::io::write(rustix::stdio::stdout(), rest) {
-                Ok(count) => rest = &rest[count..],
+                Ok(count) => {
+                    counts.written_lines.fetch_add(newlines(&rest[..count]), Ordering::Relaxed);
+                    counts.written_bytes.fetch_add(count as u64, Ordering::Relaxed);
+                    rest = &rest[count..];
+                }
                 Err(rustix::io::Errno::INTR) => {}
                 // The reader has set O_NONBLOCK on a file that we share: wait for it as a blocking write would.
                 Err(rustix::io::Errno::AGAIN) => wait_writable(),
@@ -115,11 +135,10 @@ impl Tee {
             };
             let (chunk, rest) = bytes.split_at(chunk_bytes);
             bytes = rest;
-            if self.chunks.try_send(chunk.to_vec()).is_err() {
-                let lines = memchr_iter(b'\n', chunk).count() as u64;
-                self.counts.dropped_lines.fetch_add(lines, Ordering::Relaxed);
-                self.counts.dropped_bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-            }
+            self.counts.came_lines.fetch_add(newlines(chunk), Ordering::Relaxed);
+            self.counts.came_bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+            // Full, or stdout is closed: what is not written counts as dropped in the end.
+            let _ = self.chunks.try_send(chunk.to_vec());
         }
     }
 }
@@ -133,8 +152,7 @@ impl TeeWriter {
         if self.counts.done.load(Ordering::Acquire) {
             let _ = self.thread.join();
         }
-        let dropped = (&self.counts.dropped_lines, &self.counts.dropped_bytes);
-        (dropped.0.load(Ordering::Relaxed), dropped.1.load(Ordering::Relaxed))
+        self.counts.dropped()
     }
 }
 
@@ -178,8 +196,7 @@ mod tests {
         let lines_per_chunk = TEE_CHUNK_BYTES_MAX / line.len();
         let lines = lines_per_chunk * TEE_CHUNKS_MAX + 7;
         tee.copy(0, &line.repeat(lines));
-        assert_eq!(tee.counts.dropped_lines.load(Ordering::Relaxed), 7);
-        assert_eq!(tee.counts.dropped_bytes.load(Ordering::Relaxed), 7000);
+        assert_eq!(tee.counts.dropped(), (lines as u64, 1000 * lines as u64));
         let chunks = sent(tee, &receiver);
         assert_eq!(chunks.len(), TEE_CHUNKS_MAX);
         assert!(chunks.iter().all(|chunk| *chunk == line.repeat(lines_per_chunk)));

@@ -86,6 +86,11 @@ impl Filler {
         }
     }
 
+    /// Bytes published since the beginning.
+    pub fn filled(&self) -> u64 {
+        self.filled
+    }
+
     /// Ship has dropped its end: what is read is to be counted, not published.
     pub fn is_abandoned(&self) -> bool {
         self.shared.abandoned.load(Ordering::Relaxed)

@@ -12,10 +12,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::child::{Event, ExitStatus, Spec, StopOptions, Supervisor, Terminal, signal_name};
+use crate::child::{Event, ExitStatus, SpawnError, Spec, StopOptions, Supervisor, Terminal, signal_name};
 use crate::clock;
 use crate::intake::{Kind, Source, pipe};
-use crate::limits::{PIPE_BYTES, RING_BYTES_MAX, RING_BYTES_MIN, RINGS_BYTES_MAX};
+use crate::limits::{END_SLACK, PIPE_BYTES, RING_BYTES_MAX, RING_BYTES_MIN, RINGS_BYTES_MAX};
 use crate::refusal::{EXIT_CANT_CREATE, EXIT_OS_ERROR, EXIT_UNAVAILABLE, Refusal};
 use crate::report::ledgers::Report;
 use crate::report::messages::{Format, Level, Messages};
@@ -67,32 +67,47 @@ pub enum EngineWish {
     Epoll,
 }
 
+impl Plan {
+    /// What the intake waits on: a pipe per child, and its bell.
+    fn descriptors(&self) -> usize {
+        self.children.len() + 1
+    }
+}
+
 /// Runs to the end. Ok: the exit code.
 pub fn run(mut plan: Plan) -> Result<u8, Refusal> {
     let started = clock::now();
+    quiet_panics();
     if plan.engine == EngineWish::Uring {
         // Insisting: said before the child starts.
-        probe::io_uring_works()
+        probe::io_uring_works(plan.descriptors())
             .map_err(|refusal| Refusal { code: EXIT_UNAVAILABLE, message: format!("--engine uring: {refusal}") })?;
     }
     let files = open_files(&mut plan)?;
     let mut supervisor =
         Supervisor::new(StopOptions { grace: plan.grace }).map_err(|error| refused("cannot watch signals", error))?;
     let bells = Bells::new().map_err(|error| refused("cannot make an eventfd", error))?;
-    let (streams, warnings) = spawn(&plan, files, &mut supervisor, &bells)?;
-    let engine = choose_engine(plan.engine);
-    let messages = Messages::start(plan.log_level, plan.log_format);
-    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    let pump = Pump::start(&plan, streams, engine.kind, &bells).map_err(|error| {
+    let spawned = spawn(&plan, files, &mut supervisor, &bells)?;
+    let engine = choose_engine(&plan);
+    let threads = Messages::start(plan.log_level, plan.log_format)
+        .and_then(|messages| Ok((messages, Pump::start(&plan, spawned.streams, engine.kind, &bells)?)));
+    let (messages, pump) = threads.map_err(|error| {
         supervisor.abandon();
         refused("cannot start a thread", error)
     })?;
+    spawned.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     greet(&plan, &engine);
-    let code = supervise(&plan, &mut supervisor, &bells, &pump);
-    let outcome = pump.finish(&plan);
+    if let Some(error) = &spawned.failed {
+        tracing::error!("{error}; the commands that run already are stopped");
+        supervisor.stop();
+    }
+    let (code, end_by) = supervise(&plan, &mut supervisor, &bells, &pump);
+    let outcome = pump.finish(&plan, end_by);
+    let (kind, reason) = outcome.engine.unwrap_or((engine.kind, engine.reason));
+    let code = spawned.failed.map_or(code, |error| error.exit_code());
     let report = Report {
-        engine: engine.kind.to_string(),
-        engine_reason: engine.reason,
+        engine: kind.to_string(),
+        engine_reason: reason,
         uptime: clock::now() - started,
         cpu: clock::process_cpu(),
         streams: outcome.streams,
@@ -107,6 +122,11 @@ pub fn run(mut plan: Plan) -> Result<u8, Refusal> {
 fn refused(what: &str, error: impl std::fmt::Display) -> Refusal {
     let message = format!("{what}: {error}; likely a limit of memory, processes (ulimit -u) or open files (ulimit -n)");
     Refusal { code: EXIT_OS_ERROR, message }
+}
+
+/// Rust would write a panic's message to stderr itself, and wait for it if nobody reads.
+fn quiet_panics() {
+    std::panic::set_hook(Box::new(|panic| tracing::error!("a fault of logpump's, please report it: {panic}")));
 }
 
 /// Who wakes whom.
@@ -141,13 +161,20 @@ fn open_files(plan: &mut Plan) -> Result<Vec<Option<LogFile>>, Refusal> {
     }
 }
 
-/// Every ring and pipe first: once a child runs, nothing of ours may fail it. With what to warn of.
+struct Spawned {
+    streams: Streams,
+    warnings: Vec<String>,
+    /// A command that could not be started after others had been: those are to be stopped.
+    failed: Option<SpawnError>,
+}
+
+/// Every ring and pipe first: once a child runs, nothing of ours may fail it.
 fn spawn(
     plan: &Plan,
     files: Vec<Option<LogFile>>,
     supervisor: &mut Supervisor,
     bells: &Bells,
-) -> Result<(Streams, Vec<String>), Refusal> {
+) -> Result<Spawned, Refusal> {
     let mut streams = Streams { sources: Vec::new(), rings: Vec::new(), files };
     let mut warnings = Vec::new();
     let mut outputs = Vec::new();
@@ -165,13 +192,14 @@ fn spawn(
     }
     let terminal = Terminal::choose(plan.children.len());
     for (child, output) in plan.children.iter().zip(outputs) {
-        supervisor.spawn(&child.spec, output, terminal).map_err(|error| {
-            // Those that run already would be left without us.
-            supervisor.abandon();
-            Refusal { code: error.exit_code(), message: error.to_string() }
-        })?;
+        if let Err(error) = supervisor.spawn(&child.spec, output, terminal) {
+            if supervisor.running() == 0 {
+                return Err(Refusal { code: error.exit_code(), message: error.to_string() });
+            }
+            return Ok(Spawned { streams, warnings, failed: Some(error) });
+        }
     }
-    Ok((streams, warnings))
+    Ok(Spawned { streams, warnings, failed: None })
 }
 
 fn ring_bytes(children: usize) -> usize {
@@ -186,11 +214,11 @@ struct Engine {
 }
 
 /// After the children were spawned and before any thread exists.
-fn choose_engine(wish: EngineWish) -> Engine {
-    match wish {
+fn choose_engine(plan: &Plan) -> Engine {
+    match plan.engine {
         EngineWish::Epoll => Engine { kind: Kind::Epoll, reason: "asked for".into() },
         EngineWish::Uring => Engine { kind: Kind::Uring, reason: "asked for".into() },
-        EngineWish::Auto => match probe::io_uring_works() {
+        EngineWish::Auto => match probe::io_uring_works(plan.descriptors()) {
             Ok(()) => Engine { kind: Kind::Uring, reason: "io_uring works here".into() },
             Err(refusal) => {
                 let reason = format!("{refusal}; using epoll (silence with --engine epoll)");
@@ -219,8 +247,9 @@ fn greet(plan: &Plan, engine: &Engine) {
     tracing::info!("lines go to {to}, {streams}; engine {}: {}", engine.kind, engine.reason);
 }
 
-/// Until the children have ended and every line has its end, or its time is over. The exit code: the first that is not 0.
-fn supervise(plan: &Plan, supervisor: &mut Supervisor, bells: &Bells, pump: &Pump) -> u8 {
+/// Until the children have ended and every line has its end, or its time is over. The exit code, the first that is not
+/// 0; and when logpump must have ended.
+fn supervise(plan: &Plan, supervisor: &mut Supervisor, bells: &Bells, pump: &Pump) -> (u8, Instant) {
     let mut code = 0;
     let mut deadline = None;
     while supervisor.running() > 0 || !pump.has_shipped() {
@@ -234,31 +263,45 @@ fn supervise(plan: &Plan, supervisor: &mut Supervisor, bells: &Bells, pump: &Pum
                 pump.child_ended(child, close_at);
                 if supervisor.running() == 0 {
                     pump.drain();
-                    deadline = Some(close_at + plan.drain_timeout);
+                    deadline = Some(drained_by(plan, pump, close_at));
                 }
             }
+            Event::StopBegan { signal } if supervisor.running() == 0 => tracing::info!(
+                "{}: delivering what is left for at most --drain-timeout; a second stop signal ends that",
+                signal_name(signal)
+            ),
             Event::StopBegan { signal } => {
                 let grace = plan.grace.as_secs_f64();
                 tracing::info!("{}: stopping; SIGKILL after {grace} s", signal_name(signal));
+            }
+            Event::StopHastened if supervisor.running() == 0 => {
+                tracing::warn!("a second stop signal: what is left is counted as dropped");
+                return (code, give_up(pump));
             }
             Event::StopHastened => tracing::info!("a second stop signal: SIGKILL now"),
             Event::Warning(text) => tracing::warn!("{text}"),
             Event::Woken => {
                 bells.main.clear();
-                if pump.has_taken_in() {
-                    // No need to wait for --eof-grace: every pipe has ended by itself.
-                    let drained_by = clock::now() + plan.drain_timeout;
-                    deadline = deadline.map(|deadline: Instant| deadline.min(drained_by));
-                }
+                deadline = deadline.map(|deadline: Instant| deadline.min(drained_by(plan, pump, deadline)));
             }
             Event::Deadline => {
                 tracing::warn!("--drain-timeout is over; what is left is counted as dropped");
-                pump.give_up();
-                break;
+                return (code, give_up(pump));
             }
         }
     }
-    code
+    (code, clock::now() + END_SLACK)
+}
+
+/// When the time to deliver is over. Once every pipe has ended by itself there is no --eof-grace to wait for.
+fn drained_by(plan: &Plan, pump: &Pump, pipes_closed_by: Instant) -> Instant {
+    if pump.has_taken_in() { clock::now() + plan.drain_timeout } else { pipes_closed_by + plan.drain_timeout }
+}
+
+fn give_up(pump: &Pump) -> Instant {
+    let end_by = clock::now() + END_SLACK;
+    pump.give_up(end_by);
+    end_by
 }
 
 fn say_end(name: &str, status: ExitStatus) {
@@ -272,14 +315,14 @@ fn tell(plan: &Plan, report: &Report) {
     for imbalance in report.imbalances() {
         tracing::error!("the ledger does not add up, a fault of logpump's: {imbalance}");
     }
-    if report.has_losses() {
+    if report.failed || report.has_losses() {
         tracing::warn!("{}", report.summary());
     } else {
         tracing::info!("{}", report.summary());
     }
     if report.tee_dropped != (0, 0) {
         tracing::warn!(
-            "--tee: stdout did not take {} lines ({} bytes) in time",
+            "--tee: stdout did not take {} lines ({} bytes): nobody reads it, it is closed or it is too slow",
             report.tee_dropped.0,
             report.tee_dropped.1
         );

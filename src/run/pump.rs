@@ -11,7 +11,6 @@ use super::{Bells, Child, Destination, Plan};
 use crate::clock;
 use crate::intake::{self, Command, Kind, Source};
 use crate::ledger::{Count, End, Ledger};
-use crate::limits::END_SLACK;
 use crate::report::ledgers::StreamReport;
 use crate::report::tee::{self, Tee, TeeWriter};
 use crate::ring::Drainer;
@@ -43,6 +42,8 @@ pub struct Outcome {
     pub streams: Vec<StreamReport>,
     /// `--tee`: lines and bytes that stdout did not take in time.
     pub tee_dropped: (u64, u64),
+    /// The engine that it ended with, and why, if not the one that it began with.
+    pub engine: Option<(Kind, String)>,
     /// A thread of ours failed, and took its counts with it.
     pub failed: bool,
 }
@@ -86,37 +87,45 @@ impl Pump {
     }
 
     /// The time to deliver is over. First the rings end, then ship books what is in them.
-    pub fn give_up(&self) {
+    pub fn give_up(&self, end_by: Instant) {
         self.remote.send(Command::Abandon);
-        wait_for(&self.taken_in, END_SLACK / 2);
+        wait_for(&self.taken_in, end_by);
         self.control.set(Phase::GiveUp);
     }
 
-    /// Ends the intake if it still runs, joins the threads and puts the counts together.
-    pub fn finish(self, plan: &Plan) -> Outcome {
+    /// Ends the intake if it still runs, joins the threads and puts the counts together, whatever they do, by `end_by`.
+    pub fn finish(self, plan: &Plan, end_by: Instant) -> Outcome {
         self.remote.send(Command::Abandon);
-        let intake = joined("intake", self.intake, &self.taken_in);
-        let ledgers = joined("ship", self.ship, &self.shipped);
+        let intake = joined("intake", self.intake, &self.taken_in, end_by);
+        let ledgers = joined("ship", self.ship, &self.shipped, end_by);
         let intake_failed = intake.as_ref().is_none_or(|intake| intake.failed);
         let internal = intake_failed || ledgers.is_none();
         let failed = intake.is_none() || ledgers.is_none();
-        let discarded = intake.map(|intake| intake.discarded).unwrap_or_default();
-        let ledgers = ledgers.unwrap_or_default();
-        let tee_dropped = self.tee.map_or((0, 0), |tee| tee.finish(clock::now() + END_SLACK));
+        let intake = intake.unwrap_or_default();
+        let tee_dropped = self.tee.map_or((0, 0), |tee| tee.finish(end_by));
         let group = match &plan.destination {
             Destination::CloudWatch(target) => Some(target.group.clone()),
             _ => None,
         };
         let stream = |(index, child): (usize, &Child)| {
-            let mut ledger = ledgers.get(index).cloned().unwrap_or_default();
-            if let Some(discarded) = discarded.get(index) {
+            // Without ship's counts all that is known of what it took is how many bytes they were.
+            let mut ledger = ledgers.as_ref().map_or_else(
+                || Ledger::lost(intake.filled.get(index).copied().unwrap_or_default()),
+                |ledgers| ledgers[index].clone(),
+            );
+            if let Some(discarded) = intake.discarded.get(index) {
                 let count = Count::new(discarded.lines, discarded.bytes);
                 ledger.read += count;
                 ledger.book(if internal { End::Internal } else { End::Shutdown }, count);
             }
             StreamReport { name: child.spec.name.clone(), group: group.clone(), stream: child.stream.clone(), ledger }
         };
-        Outcome { streams: plan.children.iter().enumerate().map(stream).collect(), tee_dropped, failed }
+        Outcome {
+            streams: plan.children.iter().enumerate().map(stream).collect(),
+            tee_dropped,
+            engine: intake.engine,
+            failed,
+        }
     }
 }
 
@@ -173,16 +182,15 @@ impl Drop for TellMain {
     }
 }
 
-fn wait_for(over: &AtomicBool, patience: Duration) {
-    let deadline = clock::now() + patience;
-    while !over.load(Ordering::Acquire) && clock::now() < deadline {
+fn wait_for(over: &AtomicBool, end_by: Instant) {
+    while !over.load(Ordering::Acquire) && clock::now() < end_by {
         std::thread::park_timeout(Duration::from_millis(1));
     }
 }
 
 /// A thread's result. One that hangs, as in a write to a disk that does not answer, is left behind: our end is bounded.
-fn joined<T>(name: &str, thread: JoinHandle<io::Result<T>>, over: &AtomicBool) -> Option<T> {
-    wait_for(over, END_SLACK / 2);
+fn joined<T>(name: &str, thread: JoinHandle<io::Result<T>>, over: &AtomicBool, end_by: Instant) -> Option<T> {
+    wait_for(over, end_by);
     if !over.load(Ordering::Acquire) {
         tracing::error!(
             "the {name} thread hangs, likely in a write to a disk that does not answer; its counts are lost"

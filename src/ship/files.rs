@@ -34,12 +34,9 @@ impl LogFile {
     /// Appends to `directory`/`stream`, which is made if it is missing.
     pub fn open(directory: &Path, stream: &str) -> io::Result<LogFile> {
         let path = directory.join(file_name(stream));
-        // Not to be kept waiting by a FIFO that nobody reads.
+        // Not to be kept waiting by a FIFO.
         let options = OFlags::NONBLOCK.bits() as i32;
         let file = OpenOptions::new().append(true).create(true).custom_flags(options).open(&path)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is there already, and is no regular file"));
-        }
         Ok(LogFile { path, file })
     }
 }

@@ -272,6 +272,9 @@ impl Pump {
 
     /// The time to deliver is over: everything that is left ends here.
     fn give_up(&mut self, now: Now) {
+        while let Some(done) = self.calls.try_join_next() {
+            self.take_answer(done);
+        }
         self.calls.abort_all();
         self.core.give_up(End::Shutdown);
         for (index, feed) in self.feeds.iter_mut().enumerate() {

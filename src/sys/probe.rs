@@ -36,18 +36,23 @@ enum Cause {
     Killed(i32),
     Silent,
     Wrong,
+    Threads,
 }
 
 /// Proves a poll and a read of a real pipe through a ring like the intake's.
-pub fn io_uring_works() -> Result<(), Refusal> {
+/// A ring for `descriptors`.
+pub fn io_uring_works(descriptors: usize) -> Result<(), Refusal> {
+    if std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() > 1) {
+        return Err(Refusal { step: Step::Fork, cause: Cause::Threads });
+    }
     let fork_failed = |error: Errno| Refusal { step: Step::Fork, cause: Cause::Errno(error.raw_os_error()) };
     let (verdict_in, verdict_out) = pipe_with(PipeFlags::CLOEXEC).map_err(fork_failed)?;
-    // SAFETY: the caller upholds that this process has one thread, so the child may run ordinary code.
+    // SAFETY: this process has one thread (looked at above), so the child may run ordinary code.
     match unsafe { libc::fork() } {
         -1 => Err(fork_failed(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::AGAIN))),
         0 => {
             no_core_file();
-            let (step, errno) = match attempt() {
+            let (step, errno) = match attempt(descriptors) {
                 Ok(()) => (0, 0),
                 Err((step, errno)) => (step as u8 + 1, errno),
             };
@@ -93,11 +98,11 @@ fn read_verdict(pid: libc::pid_t, verdict: &OwnedFd) -> Result<(), Refusal> {
 }
 
 /// What the intake does: arm a pipe, hear it, read it. Err: at which step, with which errno (0: a wrong answer).
-fn attempt() -> Result<(), (Step, i32)> {
+fn attempt(descriptors: usize) -> Result<(), (Step, i32)> {
     let errno = |step: Step| move |error: io::Error| (step, error.raw_os_error().unwrap_or(0));
     let (reader, writer) =
         pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).map_err(|error| (Step::SetUp, error.raw_os_error()))?;
-    let mut uring = Uring::new(2).map_err(errno(Step::SetUp))?;
+    let mut uring = Uring::new(descriptors).map_err(errno(Step::SetUp))?;
     let mut fired = Vec::new();
     uring.arm(1, reader.as_fd()).map_err(errno(Step::Poll))?;
     rustix::io::write(&writer, b"probe").map_err(|error| (Step::Poll, error.raw_os_error()))?;
@@ -140,6 +145,7 @@ impl fmt::Display for Refusal {
                 "{step}: killed by signal {signal}; likely a sandbox or seccomp profile that kills instead of refusing"
             ),
             Cause::Silent => write!(f, "{step}: no answer within {TIME_LIMIT:?}; likely a sandbox"),
+            Cause::Threads => write!(f, "{step}: this process has other threads already; a fault of logpump's"),
             Cause::Wrong => write!(f, "{step}: the answer was wrong; likely a sandbox or a kernel older than 6.1"),
         }
     }

@@ -93,6 +93,9 @@ impl Uring {
     pub fn read_all<'a>(&mut self, reads: impl Iterator<Item = Read<'a>>, done: &mut Vec<ReadDone>) -> io::Result<()> {
         let mut reads = reads.peekable();
         while reads.peek().is_some() {
+            // Until they are reaped: should anything fail or panic in between, what is queued is never submitted.
+            self.ensure_whole()?;
+            self.broken = true;
             let mut in_flight = 0;
             while !self.ring.submission().is_full() {
                 let Some(read) = reads.next() else { break };
@@ -108,7 +111,10 @@ impl Uring {
                 self.push(&entry)?;
                 in_flight += 1;
             }
-            self.reap_reads(in_flight, done)?;
+            self.broken = false;
+            let reaped = self.reap_reads(in_flight, done);
+            self.broken = reaped.is_err();
+            reaped?;
         }
         Ok(())
     }
@@ -120,12 +126,10 @@ impl Uring {
             if let Err(error) = self.enter(want, None) {
                 let unsubmitted = self.ring.submission().len();
                 if unsubmitted == in_flight {
-                    self.broken = true;
                     return Err(error);
                 }
                 // The kernel took some reads and will not let us see them end: their buffers may be written at any
-                // time. No state of ours could be trusted after this.
-                eprintln!("logpump: io_uring keeps {in_flight} reads and refuses to report them: {error}");
+                // time. No state of ours could be trusted after this, and a word on stderr might wait for ever.
                 std::process::abort();
             }
             for entry in self.ring.completion() {
@@ -168,6 +172,10 @@ impl Uring {
         Ok(())
     }
 
+    fn ensure_whole(&self) -> io::Result<()> {
+        if self.broken { Err(io::Error::other("io_uring failed before")) } else { Ok(()) }
+    }
+
     fn push(&mut self, entry: &squeue::Entry) -> io::Result<()> {
         if self.ring.submission().is_full() {
             self.enter(0, None)?;
@@ -179,9 +187,7 @@ impl Uring {
 
     /// One io_uring_enter: submits what is queued and waits for `want` completions or `timeout`.
     fn enter(&mut self, want: usize, timeout: Option<Duration>) -> io::Result<()> {
-        if self.broken {
-            return Err(io::Error::other("io_uring failed before"));
-        }
+        self.ensure_whole()?;
         for _ in 0..ENTER_RETRIES_MAX {
             let entered = match timeout {
                 None => self.ring.submit_and_wait(want),
