@@ -84,6 +84,9 @@ pub const BACKOFF_MAX: Duration = Duration::from_secs(60);
 /// While the last lines are being delivered, nothing is gained by waiting long.
 pub const BACKOFF_DRAIN_MAX: Duration = Duration::from_secs(1);
 
+/// A body that was throttled so often is worth a message: by then it has waited about half a minute.
+pub const ATTEMPTS_BEFORE_SAID: u32 = 10;
+
 // ---- Timestamps ------------------------------------------------------------------------------
 
 /// How far timestamps may run ahead of the wall clock so that no two batches of a stream share a millisecond.

@@ -61,7 +61,7 @@ pub fn commands(words: &[OsString]) -> Result<Vec<Vec<OsString>>, Refusal> {
 pub fn children(commands: &[Vec<OsString>], given: Option<&str>) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for command in commands {
-        let base = given.map_or_else(|| base_name(&command[0]), str::to_owned);
+        let base = clean(&given.map_or_else(|| base_name(&command[0]), str::to_owned));
         let numbered = (2..).map(|number| format!("{base}-{number}"));
         let name = std::iter::once(base.clone()).chain(numbered).find(|name| !names.contains(name));
         names.push(name.expect("the numbers do not end"));
@@ -113,8 +113,7 @@ fn stream(template: &str, child: &str, parts: &Parts<'_>) -> Result<String, Refu
         rest = after;
     }
     name.push_str(rest);
-    // AWS forbids ':' and '*'; control characters would only make trouble.
-    let name = name.replace(|character: char| character == ':' || character == '*' || character.is_control(), "_");
+    let name = clean(&name);
     if name.is_empty() || name.len() > NAME_BYTES_MAX {
         return Err(Refusal::usage(format!(
             "--log-stream: a log stream's name has 1 to {NAME_BYTES_MAX} bytes, {name:?} has {}",
@@ -122,6 +121,11 @@ fn stream(template: &str, child: &str, parts: &Parts<'_>) -> Result<String, Refu
         )));
     }
     Ok(name)
+}
+
+/// AWS forbids ':' and '*' in a log stream's name; control characters would only make trouble.
+fn clean(name: &str) -> String {
+    name.replace(|character: char| character == ':' || character == '*' || character.is_control(), "_")
 }
 
 #[cfg(test)]
@@ -173,6 +177,7 @@ mod tests {
         let commands = [words("/usr/bin/python3 a"), words("python3 b"), words("sh"), words("./python3")];
         assert_eq!(children(&commands, None), ["python3", "python3-2", "sh", "python3-3"]);
         assert_eq!(children(&commands, Some("app")), ["app", "app-2", "app-3", "app-4"]);
+        assert_eq!(children(&[words("a:b"), words("a*b")], None), ["a_b", "a_b-2"]);
     }
 
     #[test]

@@ -176,12 +176,14 @@ fn target(arguments: &RunArguments, group: &str) -> Result<Target, Refusal> {
         return Err(Refusal::usage(format!("--endpoint-url: {url} does not begin with http:// or https://")));
     }
     let endpoint_url = endpoint_url.or_else(logs_endpoint);
+    let variable = || Some(("AWS_CA_BUNDLE", PathBuf::from(std::env::var_os("AWS_CA_BUNDLE")?)));
     let ca_bundle = arguments
         .ca_bundle
         .clone()
-        .or_else(|| std::env::var_os("AWS_CA_BUNDLE").map(PathBuf::from))
-        .filter(|path| !path.as_os_str().is_empty())
-        .map(|path| certificates(&path))
+        .map(|path| ("--ca-bundle", path))
+        .or_else(variable)
+        .filter(|(_, path)| !path.as_os_str().is_empty())
+        .map(|(source, path)| certificates(source, &path))
         .transpose()?;
     Ok(Target { group: group.name, region, endpoint_url, ca_bundle, gzip: arguments.gzip })
 }
@@ -196,8 +198,8 @@ fn logs_endpoint() -> Option<String> {
     }
 }
 
-fn certificates(path: &Path) -> Result<Vec<u8>, Refusal> {
-    let refused = |what: String| Refusal::usage(format!("--ca-bundle: {}: {what}", path.display()));
+fn certificates(source: &str, path: &Path) -> Result<Vec<u8>, Refusal> {
+    let refused = |what: String| Refusal::usage(format!("{source}: {}: {what}", path.display()));
     let pem = fs::read(path).map_err(|error| refused(error.to_string()))?;
     if memchr::memmem::find(&pem, b"-----BEGIN CERTIFICATE-----").is_none() {
         return Err(refused("holds no PEM certificate".into()));

@@ -9,25 +9,26 @@ mod epoll;
 mod pacing;
 pub mod pipe;
 mod plain;
+mod slot;
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::Instant;
 
-use memchr::memchr_iter;
 use rustix::io::Errno;
 
 use crate::clock;
 use crate::ring::Filler;
 use crate::sys::bell::Bell;
-use crate::sys::uring::{Read, ReadDone};
+use crate::sys::uring::ReadDone;
 use engine::Engine;
 pub use engine::Kind;
-use pacing::{Next, Pacing};
+use pacing::Next;
 use pipe::Pipe;
+use slot::{Slot, State};
 
 /// One child's output, on its way in.
 pub struct Source {
@@ -133,119 +134,6 @@ fn pump(
     };
     intake.engine.arm(intake.bell_token(), bell.as_fd())?;
     intake.turn_until_closed()
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Armed,
-    Due(Instant),
-    Stalled,
-    Closed,
-}
-
-struct Slot {
-    name: String,
-    /// None once closed.
-    reader: Option<OwnedFd>,
-    pipe_bytes: usize,
-    filler: Filler,
-    /// Where reads go once ship is gone and the ring is left as it is.
-    spare: Vec<u8>,
-    pacing: Pacing,
-    state: State,
-    last_read: Instant,
-    /// Set when the child has ended: the pipe is closed then, even if others hold it.
-    close_at: Option<Instant>,
-    /// What may still be read after `close_at`: whoever holds the pipe may never stop writing.
-    last_bytes: usize,
-    discarded: Discarded,
-    /// The last byte discarded was not a newline.
-    within_discarded_line: bool,
-}
-
-impl Slot {
-    fn new(source: Source, now: Instant) -> Slot {
-        Slot {
-            name: source.name,
-            reader: Some(source.pipe.reader),
-            pipe_bytes: source.pipe.bytes,
-            filler: source.filler,
-            spare: Vec::new(),
-            pacing: Pacing::new(),
-            state: State::Due(now),
-            last_read: now,
-            close_at: None,
-            last_bytes: source.pipe.bytes,
-            discarded: Discarded::default(),
-            within_discarded_line: false,
-        }
-    }
-
-    /// Pipes that are nearly due are read with those that are: they fall into step, and share the wake-up.
-    fn is_due(&self, now: Instant) -> bool {
-        matches!(self.state, State::Due(at) if at <= now + self.pacing.tick() / 4)
-    }
-
-    fn is_overdue(&self, now: Instant) -> bool {
-        self.close_at.is_some_and(|close_at| close_at <= now)
-    }
-
-    /// There is nowhere to read to. Where ship is gone, there always is.
-    fn is_full(&mut self) -> bool {
-        self.filler.vacant().is_empty() && !self.filler.is_abandoned()
-    }
-
-    /// The read of this pipe. Where it goes to is decided here: ship may be gone by the time it is done.
-    fn read(&mut self, token: u32) -> Option<Read<'_>> {
-        if self.spare.is_empty() && self.filler.is_abandoned() {
-            self.spare.resize(self.pipe_bytes, 0);
-        }
-        let buffer = if self.spare.is_empty() { self.filler.vacant() } else { &mut self.spare[..] };
-        Some(Read { token, fd: self.reader.as_ref()?.as_fd(), buffer })
-    }
-
-    fn take_in(&mut self, bytes: usize, wall_ms: i64) {
-        if self.spare.is_empty() {
-            self.filler.publish(bytes, wall_ms);
-        } else {
-            let spare = std::mem::take(&mut self.spare);
-            self.count_discarded(&spare[..bytes]);
-            self.spare = spare;
-        }
-    }
-
-    /// Takes what stands in the pipe out of it, counts it and lets it go. Bounded: a holder may go on writing.
-    /// True: it was the end.
-    fn discard(&mut self) -> bool {
-        let mut buffer = [0u8; 16 * 1024];
-        let mut budget = 2 * self.pipe_bytes;
-        while let (Some(reader), 1..) = (&self.reader, budget) {
-            match rustix::io::read(reader, &mut buffer) {
-                Ok(0) => return true,
-                Ok(count) => {
-                    self.count_discarded(&buffer[..count]);
-                    budget = budget.saturating_sub(count);
-                }
-                Err(Errno::INTR) => {}
-                Err(_) => break,
-            }
-        }
-        false
-    }
-
-    fn count_discarded(&mut self, bytes: &[u8]) {
-        self.discarded.bytes += bytes.len() as u64;
-        self.discarded.lines += memchr_iter(b'\n', bytes).count() as u64;
-        self.within_discarded_line = bytes.last().is_some_and(|last| *last != b'\n');
-    }
-
-    /// Closes the pipe; nothing more goes into the ring.
-    fn end(&mut self) {
-        self.reader = None;
-        self.state = State::Closed;
-        self.discarded.lines += u64::from(std::mem::take(&mut self.within_discarded_line));
-        self.filler.end();
-    }
 }
 
 struct Intake<'a> {

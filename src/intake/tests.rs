@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::ring::{Drainer, ring};
+use std::os::fd::OwnedFd;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -258,4 +259,25 @@ fn an_intake_whose_engines_fail_reads_the_pipes_to_their_end_and_counts() {
     writing.join().unwrap();
     assert_eq!(slots[0].discarded, Discarded { lines: 100_001, bytes: 1_800_003 });
     assert!(drainer.ended());
+}
+
+#[test]
+fn a_line_that_is_half_in_the_ring_and_half_discarded_is_one_line() {
+    both(|kind| {
+        let rig = start(kind, 1);
+        // The ring's last byte is in the middle of a line.
+        let text = b"0123456789\n".repeat(RING_BYTES / 11 + 10);
+        for chunk in text.chunks(1000) {
+            rustix::io::write(rig.writers[0].as_ref().unwrap(), chunk).unwrap();
+        }
+        while rig.drainers[0].occupied_bytes() < RING_BYTES {
+            std::thread::yield_now();
+        }
+        rig.remote.send(Command::Abandon);
+        let discarded = ended(rig.thread)[0];
+        let in_ring = rig.drainers[0].occupied();
+        let lines_in_ring = in_ring.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count();
+        assert_ne!(in_ring.last(), Some(&b'\n'));
+        assert_eq!(lines_in_ring as u64 + discarded.lines, RING_BYTES as u64 / 11 + 10);
+    });
 }

@@ -79,10 +79,15 @@ impl Report {
     /// Whole or not at all: a reader never sees half a report.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let text = format!("{:#}\n", self.to_json());
-        if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-            // A pipe or /dev/stdout: whatever reads there, or does not, must not hold up our end.
+        // Only a plain file, or none yet, may be replaced: a link such as /dev/stdout is somebody's.
+        if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
+            // Whatever reads there, or does not, must not hold up our end.
             let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-            return fs::OpenOptions::new().write(true).custom_flags(flags).open(path)?.write_all(text.as_bytes());
+            let mut options = fs::OpenOptions::new();
+            // What stdout has already stays.
+            let system = path.starts_with("/dev") || path.starts_with("/proc");
+            options.write(true).append(system).truncate(!system).custom_flags(flags);
+            return options.open(path)?.write_all(text.as_bytes());
         }
         let mut beside = path.as_os_str().to_owned();
         beside.push(format!(".{}.part", std::process::id()));

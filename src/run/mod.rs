@@ -150,6 +150,9 @@ fn open_files(plan: &mut Plan) -> Result<Vec<Option<LogFile>>, Refusal> {
     };
     match (pump::open_files(directory, &plan.children), &plan.destination) {
         (Ok(files), _) => Ok(files),
+        (Err((file, error)), _) if error.raw_os_error() == Some(libc::ENAMETOOLONG) => Err(Refusal::usage(format!(
+            "--log-stream: {file} is too long for a file's name; shorten the template, or name a --log-group"
+        ))),
         (Err((file, error)), Destination::Directory { path, asked_for: true }) => {
             let message = format!("cannot write {} in {}: {error}", file, path.display());
             Err(Refusal { code: EXIT_CANT_CREATE, message })

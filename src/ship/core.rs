@@ -2,9 +2,10 @@
 //! its own: bodies, answers and the time come in, actions go out. The loop performs them; so may a simulation.
 //!
 //! A body is in exactly one place: waiting in its stream, or in a call. It leaves by being booked.
-//! This file has the bodies and their calls; `creation` has the streams and their group.
+//! This file has the bodies and their calls; `creation` has the streams and their group, `room` says what may be held.
 
 mod creation;
+mod room;
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -16,8 +17,9 @@ use super::backoff::{Pace, backoff};
 use super::notice::Notice;
 use super::parcel::{Books, Parcel};
 use crate::ledger::{Count, End};
-use crate::limits::{BODY_BYTES_TYPICAL, WAITING_BODIES_MAX, WAITING_BODIES_PER_STREAM_MAX};
+use crate::limits::ATTEMPTS_BEFORE_SAID;
 use creation::{Existence, Group};
+pub use room::Open;
 
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
@@ -55,6 +57,7 @@ pub struct Core {
     turn: usize,
     held_bytes: usize,
     draining: bool,
+    throttling_said: bool,
 }
 
 struct Stream {
@@ -85,6 +88,8 @@ struct Delivery {
     attempts: u32,
     /// An answer was lost: the service may have the events already.
     maybe_stored: bool,
+    /// The service, or the SDK, called it wrong.
+    refused: bool,
 }
 
 struct Call {
@@ -137,6 +142,7 @@ impl Core {
             turn: 0,
             held_bytes: 0,
             draining: false,
+            throttling_said: false,
         }
     }
 
@@ -151,14 +157,6 @@ impl Core {
         self.streams[stream].begun = true;
     }
 
-    /// May another body of this stream be finished? Every stream may hold its share, whatever the others do.
-    pub fn accepts(&self, stream: usize) -> bool {
-        let bound = (self.options.max_in_flight + WAITING_BODIES_MAX) * BODY_BYTES_TYPICAL;
-        let share = bound / self.streams.len();
-        let stream = &self.streams[stream];
-        stream.waiting.len() < WAITING_BODIES_PER_STREAM_MAX && (self.held_bytes < bound || stream.held_bytes < share)
-    }
-
     pub fn offer(&mut self, stream: usize, parcel: Parcel) {
         let bytes = parcel.memory_bytes();
         self.held_bytes += bytes;
@@ -167,7 +165,7 @@ impl Core {
         stream.begun = true;
         let number = stream.next_number;
         stream.next_number += 1;
-        stream.waiting.push_back(Delivery { number, parcel, attempts: 0, maybe_stored: false });
+        stream.waiting.push_back(Delivery { number, parcel, attempts: 0, maybe_stored: false, refused: false });
     }
 
     /// The answer to a Send.
@@ -192,6 +190,7 @@ impl Core {
             }
             Answer::Denied(detail) | Answer::Invalid(detail) => {
                 let stream = flown.stream;
+                flown.delivery.refused = true;
                 self.put_back(flown);
                 self.hold(stream, now);
                 self.say_trouble(stream, detail);
@@ -300,8 +299,12 @@ impl Core {
     /// A call got through: whatever rested because the service was away may go.
     fn reached(&mut self, stream: usize, now: Instant) {
         self.successes += 1;
-        let stream = &mut self.streams[stream];
-        (stream.troubles, stream.trouble_said) = (0, false);
+        // While a body is refused again and again, the success of another is no end of the trouble.
+        let flying = self.calls.iter().flatten().filter(|call| call.stream == stream).map(|call| &call.delivery);
+        if !flying.chain(&self.streams[stream].waiting).any(|delivery| delivery.refused) {
+            let stream = &mut self.streams[stream];
+            (stream.troubles, stream.trouble_said) = (0, false);
+        }
         let Some(since) = self.outage_since.take() else { return };
         self.outbox.push_back(Action::Say(Notice::Reached { after: now - since }));
         for call in self.calls.iter_mut().flatten() {
@@ -317,7 +320,11 @@ impl Core {
     }
 
     fn rest(&mut self, slot: usize, mut call: Call, away: bool, now: Instant) {
-        let wait = backoff(Pace::Fast, call.delivery.attempts, self.draining, &mut self.random);
+        let attempts = call.delivery.attempts;
+        if !away && attempts >= ATTEMPTS_BEFORE_SAID && !std::mem::replace(&mut self.throttling_said, true) {
+            self.outbox.push_back(Action::Say(Notice::Throttled { attempts }));
+        }
+        let wait = backoff(Pace::Fast, attempts, self.draining, &mut self.random);
         call.state = CallState::Resting { until: now + wait, away };
         self.calls[slot] = Some(call);
     }

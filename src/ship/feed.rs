@@ -105,9 +105,20 @@ impl Feed {
         packed + Count::new(0, unframed)
     }
 
-    /// A batch is open.
-    pub fn holds_events(&self) -> bool {
-        self.packer.open.is_some()
+    /// Memory of the open batch.
+    pub fn open_bytes(&self) -> usize {
+        self.packer.open.as_ref().map_or(0, OpenBatch::allocated_bytes)
+    }
+
+    /// Finishes the open batch as it is, without taking more out of the ring.
+    pub fn cut(&mut self, now: Now) -> Option<Finished> {
+        let finished = self.packer.finish(now.wall_ms);
+        self.visits.cut();
+        finished
+    }
+
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.due().is_some_and(|due| due <= now)
     }
 
     pub fn read_bytes(&self) -> u64 {

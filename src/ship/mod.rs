@@ -35,7 +35,7 @@ use answer::{Answer, Rejected};
 use cloudwatch::CloudWatch;
 pub use cloudwatch::Target;
 use control::{Control, Phase};
-use core::{Action, Core};
+use core::{Action, Core, Open};
 use feed::{Feed, Finished, Now};
 use parcel::Parcel;
 
@@ -176,22 +176,25 @@ impl Pump {
     /// Frames and encodes wherever there is something, and there is room for what comes of it.
     fn visit_feeds(&mut self, now: Now) -> bool {
         let mut visited = false;
-        for (index, feed) in self.feeds.iter_mut().enumerate() {
-            if !self.core.accepts(index) || !feed.wants_visit(now.mono) {
+        let mut all_bytes = self.open_bytes();
+        for index in 0..self.feeds.len() {
+            if !self.core.accepts(index) {
                 continue;
             }
-            visited = true;
-            let tee = &mut self.tee;
-            let copy = |bytes: &[u8]| {
-                if let Some(tee) = tee {
-                    tee.copy(index, bytes);
-                }
-            };
-            let finished = feed.visit(now, self.core.books_mut(index), copy);
-            if let (true, Some(tee)) = (feed.is_over(), &mut self.tee) {
-                tee.end(index);
+            let own_bytes = self.feeds[index].open_bytes();
+            let mut finished = None;
+            if self.core.has_room(index, Open { own_bytes, all_bytes }) && self.feeds[index].wants_visit(now.mono) {
+                finished = self.visit(index, now);
+                visited = true;
             }
-            if feed.holds_events() || finished.is_some() {
+            let feed = &mut self.feeds[index];
+            let open = Open { own_bytes: feed.open_bytes(), all_bytes: all_bytes - own_bytes + feed.open_bytes() };
+            if finished.is_none() && open.own_bytes > 0 && (self.core.must_go(open) || feed.is_due(now.mono)) {
+                finished = feed.cut(now);
+                visited = true;
+            }
+            all_bytes = all_bytes - own_bytes + feed.open_bytes();
+            if feed.open_bytes() > 0 || finished.is_some() {
                 self.core.begin(index);
             }
             if let Some(Finished { body, serial }) = finished {
@@ -201,6 +204,24 @@ impl Pump {
             }
         }
         visited
+    }
+
+    fn visit(&mut self, index: usize, now: Now) -> Option<Finished> {
+        let (feed, tee) = (&mut self.feeds[index], &mut self.tee);
+        let copy = |bytes: &[u8]| {
+            if let Some(tee) = tee {
+                tee.copy(index, bytes);
+            }
+        };
+        let finished = feed.visit(now, self.core.books_mut(index), copy);
+        if let (true, Some(tee)) = (feed.is_over(), &mut self.tee) {
+            tee.end(index);
+        }
+        finished
+    }
+
+    fn open_bytes(&self) -> usize {
+        self.feeds.iter().map(Feed::open_bytes).sum()
     }
 
     /// Does what the core wants done.
@@ -246,13 +267,18 @@ impl Pump {
     /// Until there is something to do: a ring's wake-up, an answer, a time.
     async fn sleep(&mut self) {
         let mut due = self.core.next_due();
+        let all_bytes = self.open_bytes();
         for (index, feed) in self.feeds.iter().enumerate() {
-            // A stream without room for another body is woken by an answer, not by its ring.
-            if self.core.accepts(index) {
-                if !feed.may_sleep() {
-                    self.feeds.iter().for_each(Feed::awake);
-                    return;
-                }
+            // A stream that may not finish another body, or take more in, is woken by an answer, not by its ring.
+            if !self.core.accepts(index) {
+                continue;
+            }
+            let has_room = self.core.has_room(index, Open { own_bytes: feed.open_bytes(), all_bytes });
+            if has_room && !feed.may_sleep() {
+                self.feeds.iter().for_each(Feed::awake);
+                return;
+            }
+            if has_room || feed.open_bytes() > 0 {
                 due = [due, feed.due()].into_iter().flatten().min();
             }
         }

@@ -8,6 +8,7 @@ pub enum Notice {
     Outage { detail: String },
     Reached { after: Duration },
     GroupMissing { detail: String },
+    Throttled { attempts: u32 },
     Trouble { stream: String, detail: String },
     Rejected { stream: String },
 }
@@ -31,6 +32,11 @@ impl fmt::Display for Notice {
             Notice::GroupMissing { detail } => write!(
                 f,
                 "the log group does not exist ({detail}); lines are kept: create it, or start with --create-group"
+            ),
+            Notice::Throttled { attempts } => write!(
+                f,
+                "CloudWatch Logs throttles: a call was refused {attempts} times; lines are kept and sent again: ask for \
+                 a higher PutLogEvents quota in this region, or write less"
             ),
             Notice::Trouble { stream, detail } => write!(
                 f,

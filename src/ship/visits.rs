@@ -64,6 +64,12 @@ impl Visits {
         }
     }
 
+    /// What was open is gone; what the ring holds is to be looked at when there is room for it.
+    pub fn cut(&mut self) {
+        self.due = None;
+        self.visit_at = self.seen;
+    }
+
     fn open(&mut self, capacity: usize, now: Instant) {
         self.due = self.due.filter(|due| *due > now).or(Some(now + self.linger));
         self.visit_at = self.seen + capacity as u64 / 4;

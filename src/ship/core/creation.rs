@@ -6,7 +6,7 @@ use super::super::answer::Answer;
 use super::super::backoff::{Pace, backoff};
 use super::super::notice::Notice;
 use super::{Action, Core};
-use crate::limits::CREATIONS_IN_FLIGHT_MAX;
+use crate::limits::{ATTEMPTS_BEFORE_SAID, CREATIONS_IN_FLIGHT_MAX};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Group {
@@ -45,6 +45,10 @@ impl Core {
             Existence::Unknown
         } else {
             // It was created, and yet it is not there: do not ask in a circle.
+            if stream.vanished == ATTEMPTS_BEFORE_SAID {
+                let (stream, detail) = (stream.name.clone(), "it is created, and missing again and again".to_owned());
+                self.outbox.push_back(Action::Say(Notice::Trouble { stream, detail }));
+            }
             let wait = backoff(Pace::Fast, stream.vanished, draining, &mut self.random);
             Existence::Resting { until: now + wait, away: false }
         };

@@ -150,6 +150,7 @@ impl Rig {
                 Notice::Outage { .. } => "say outage".into(),
                 Notice::Reached { .. } => "say reached".into(),
                 Notice::GroupMissing { .. } => "say group missing".into(),
+                Notice::Throttled { .. } => "say throttled".into(),
                 Notice::Trouble { stream, .. } => format!("say trouble of {stream}"),
                 Notice::Rejected { stream } => format!("say rejected of {stream}"),
             },

@@ -68,9 +68,12 @@ fn a_stream_that_is_created_and_yet_not_found_is_asked_for_ever_more_slowly() {
     let mut rig = Rig::ready(1, options(1, 1));
     rig.offer(0, ["a"]);
     let mut elapsed = Duration::ZERO;
-    for _ in 0..12 {
+    for round in 1..=12 {
         elapsed += pass_until(&mut rig, "send a");
         rig.answer("a", not_found());
+        if round == 10 {
+            assert_eq!(rig.act(), ["say trouble of stream-0"]);
+        }
         elapsed += pass_until(&mut rig, "create 0");
         rig.created(0, ok());
     }

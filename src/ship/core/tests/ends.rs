@@ -1,6 +1,7 @@
 //! How bodies end in the books, and how many of them may be held.
 
 use super::*;
+use crate::limits::{BODY_BYTES_TYPICAL, WAITING_BODIES_PER_STREAM_MAX};
 
 fn rejected(too_old_end: Option<usize>, expired_end: Option<usize>, too_new_start: Option<usize>) -> Answer {
     Answer::Accepted(Rejected { too_old_end, expired_end, too_new_start })
@@ -112,19 +113,32 @@ fn what_is_held_is_bounded_and_yet_every_stream_may_hold_its_share() {
     let big = |name: &str| Body { json: vec![b'x'; BODY_BYTES_TYPICAL], ..body(name, 1) };
     let mut core = Core::new((0..4).map(|stream| stream.to_string()).collect(), options(2, 2));
     let parcel = || Parcel::new(big("x"), false, |json| json);
+    let none = Open::default();
     for stream in 0..3 {
         for _ in 0..WAITING_BODIES_PER_STREAM_MAX {
-            assert!(core.accepts(stream), "{} bytes held", core.held_bytes);
+            assert!(core.accepts(stream) && core.has_room(stream, none), "{} bytes held", core.held_bytes);
             core.offer(stream, parcel());
         }
         assert!(!core.accepts(stream), "a stream has no more than its bodies to go next");
     }
-    // Six bodies, the bound, are held: a stream that holds none may still have one, and only one.
-    assert!(core.accepts(3));
+    // Six bodies, the bound, are held. The share is one and a half: who holds less may go on, who holds more may not.
+    assert!(!core.has_room(0, none));
+    assert!(core.has_room(3, none));
     core.offer(3, parcel());
-    core.offer(3, parcel());
-    assert!(!core.accepts(3));
-    assert!(core.held_bytes <= 9 * BODY_BYTES_TYPICAL);
+    assert!(core.has_room(3, none));
+    let open = |own_bytes, all_bytes| Open { own_bytes, all_bytes };
+    assert!(!core.has_room(3, open(BODY_BYTES_TYPICAL, BODY_BYTES_TYPICAL)));
+    // Twice the bound: nobody.
+    assert!(!core.has_room(3, open(0, 5 * BODY_BYTES_TYPICAL)));
+}
+
+#[test]
+fn an_open_batch_must_go_when_the_bound_is_reached_and_it_is_its_streams_share() {
+    let core = Core::new((0..4).map(|stream| stream.to_string()).collect(), options(2, 2));
+    let bound = 6 * BODY_BYTES_TYPICAL;
+    assert!(!core.must_go(Open { own_bytes: bound / 4, all_bytes: bound - 1 }));
+    assert!(!core.must_go(Open { own_bytes: bound / 4 - 1, all_bytes: bound }));
+    assert!(core.must_go(Open { own_bytes: bound / 4, all_bytes: bound }));
 }
 
 #[test]

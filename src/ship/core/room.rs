@@ -1,0 +1,40 @@
+//! How much may be held, over all streams: a bound that one stream may use alone, and a share that none loses.
+
+use super::Core;
+use crate::limits::{BODY_BYTES_TYPICAL, WAITING_BODIES_MAX, WAITING_BODIES_PER_STREAM_MAX};
+
+/// Bytes in open batches: of one stream, and of all.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Open {
+    pub own_bytes: usize,
+    pub all_bytes: usize,
+}
+
+impl Core {
+    /// May another body of this stream be finished?
+    pub fn accepts(&self, stream: usize) -> bool {
+        self.streams[stream].waiting.len() < WAITING_BODIES_PER_STREAM_MAX
+    }
+
+    /// May this stream take more out of its ring? `open` is what it, and what all streams, have in open batches.
+    /// Below the bound anyone may; up to twice the bound, those that hold less than their share: a stream that has
+    /// little to say is not held up by one that has much.
+    pub fn has_room(&self, stream: usize, open: Open) -> bool {
+        let held = self.held_bytes + open.all_bytes;
+        let own = self.streams[stream].held_bytes + open.own_bytes;
+        held < self.bound() || (held < 2 * self.bound() && own < self.share())
+    }
+
+    /// The bound is reached: an open batch that is its stream's share is large enough, and must go.
+    pub fn must_go(&self, open: Open) -> bool {
+        self.held_bytes + open.all_bytes >= self.bound() && open.own_bytes >= self.share()
+    }
+
+    fn bound(&self) -> usize {
+        (self.options.max_in_flight + WAITING_BODIES_MAX) * BODY_BYTES_TYPICAL
+    }
+
+    fn share(&self) -> usize {
+        self.bound() / self.streams.len()
+    }
+}
