@@ -225,7 +225,7 @@ impl Intake<'_> {
             _ if slot.is_full() => State::Due(now),
             Next::Rest(rest) => State::Due(now + rest),
             Next::Arm => {
-                // Do not arm an active pipe: an armed pipe makes every write() wake us.
+                // Do not arm an active pipe unless the pacing says so: an armed pipe makes every write() wake us.
                 let reader = slot.reader.as_ref().expect("an open slot has its reader");
                 self.engine.arm(token, reader.as_fd())?;
                 State::Armed
@@ -250,7 +250,11 @@ impl Intake<'_> {
         fired.clear();
         let waited = match tick {
             // Also when there is no time to sleep: armed pipes must be heard however busy the others are.
-            Some(tick) => self.engine.wait(Some(tick.saturating_duration_since(now)), false, &mut fired),
+            Some(tick) => {
+                let bulk = |slot: &Slot| slot.state == State::Armed && slot.pacing.is_bulk();
+                let early = self.slots.iter().any(bulk);
+                self.engine.wait(Some(tick.saturating_duration_since(now)), early, &mut fired)
+            }
             None if self.slots.iter().all(|slot| slot.state == State::Closed) => Ok(()),
             None => {
                 let timeout = deadline.map(|deadline| deadline.saturating_duration_since(now));
