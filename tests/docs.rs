@@ -125,6 +125,7 @@ fn every_number_of_the_architecture_is_that_of_the_code() {
         ("BODY_BYTES_TYPICAL", mib(limits::BODY_BYTES_TYPICAL)),
         ("CALL_TIMEOUT", s(limits::CALL_TIMEOUT)),
         ("CONNECT_TIMEOUT", s(limits::CONNECT_TIMEOUT)),
+        ("ANSWER_BYTES_MAX", kib(limits::ANSWER_BYTES_MAX)),
         ("TEE_CHUNKS_MAX", limits::TEE_CHUNKS_MAX.to_string()),
         ("TEE_CHUNK_BYTES_MAX", kib(limits::TEE_CHUNK_BYTES_MAX)),
         ("OWN_MESSAGES_MAX", limits::OWN_MESSAGES_MAX.to_string()),

@@ -50,11 +50,21 @@ pub enum SinkChoice {
 
 const AFTER_HELP: &str = "\
 Exit code: the command's own; 128+n if signal n killed it; 127 not found; 126 not executable; of several commands, the \
-first that is not 0. logpump itself: 64 wrong usage, 69 --engine uring refused, 71 system error, 73 --dir or --report not writable.
+first that is not 0. If one of several cannot be started, those that run are stopped as by SIGTERM, and the code is 127 or \
+126. logpump itself, at start only: 64 wrong usage, 69 --engine uring refused, 71 system error, 73 --dir or --report not writable.
 
 Signals go to the commands' process groups. SIGTERM and SIGINT also start the stop clock: SIGKILL after --grace, or at a \
-second SIGTERM or SIGINT. logpump ends at most --grace + --eof-grace + --drain-timeout + 2s after the first, whatever the \
-endpoint does.
+second SIGTERM or SIGINT; once all commands have ended, a second one ends the delivery, and what is left is dropped and \
+counted. logpump ends at most --grace + --eof-grace + --drain-timeout + 2s after the first, whatever the endpoint does.
+
+At a terminal, the process group of a single command is the foreground group: Ctrl-C reaches the command and not logpump, and \
+starts no stop clock. A SIGTERM to logpump does. stdin is inherited, and several commands share it.
+
+An outage: while CloudWatch Logs cannot be reached, lines are kept in memory, up to a bound. Then the command waits in write() \
+until a call gets through; there is no disk spool yet. What is still held when --drain-timeout is over is dropped and counted.
+
+Python and C's stdio hold output back when it goes into a pipe, and lose that when they are killed: set PYTHONUNBUFFERED=1, or \
+begin the command with stdbuf -oL.
 
 A lone -- between commands separates them; a command that needs a -- of its own goes into sh -c '...'.
 
@@ -115,7 +125,7 @@ pub struct RunArguments {
     #[arg(long, env = "LOGPUMP_SINK", value_enum, default_value_t = SinkChoice::Auto, help_heading = "Where to")]
     pub sink: SinkChoice,
 
-    /// Directory for one file per stream with the command's raw bytes [default: ./logpump-logs, or where that cannot be written, logpump-logs in the temporary directory]
+    /// Directory for one file per stream with the command's raw bytes; the files are made at start [default: ./logpump-logs, or where that cannot be written, logpump-logs in the temporary directory, or where neither can, lines are dropped and counted]
     #[arg(long, env = "LOGPUMP_DIR", value_name = "PATH", help_heading = "Where to")]
     pub dir: Option<PathBuf>,
 
@@ -147,7 +157,7 @@ pub struct RunArguments {
     #[arg(long, env = "LOGPUMP_GRACE", value_name = "TIME", default_value = "80s", value_parser = duration, help_heading = "Ending")]
     pub grace: Duration,
 
-    /// How long lines are delivered after the last command has ended (0s to 24h)
+    /// How long lines are delivered after the last pipe has ended, or was closed after --eof-grace (0s to 24h)
     #[arg(long, env = "LOGPUMP_DRAIN_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = duration, help_heading = "Ending")]
     pub drain_timeout: Duration,
 
