@@ -102,6 +102,7 @@ fn every_number_of_the_architecture_is_that_of_the_code() {
         ("SDK_THREADS_MAX", limits::SDK_THREADS_MAX.to_string()),
         ("TICK_MIN", format!("{} us", limits::TICK_MIN.as_micros())),
         ("TICK_MAX", ms(limits::TICK_MAX)),
+        ("BULK_READ_BYTES_MIN", kib(limits::BULK_READ_BYTES_MIN)),
         ("EMPTY_TICKS_BEFORE_ARMED", limits::EMPTY_TICKS_BEFORE_ARMED.to_string()),
         ("AHEAD_OF_CLOCK_MS_MAX", format!("{} ms", limits::AHEAD_OF_CLOCK_MS_MAX)),
         ("CREATIONS_IN_FLIGHT_MAX", limits::CREATIONS_IN_FLIGHT_MAX.to_string()),
