@@ -62,7 +62,8 @@ pub enum Event {
     Ended { child: usize, status: ExitStatus },
     /// The first SIGTERM or SIGINT came, and was passed on; the grace runs.
     StopBegan { signal: i32 },
-    /// A second one came: the grace is over, every group was sent SIGKILL. Comes at most once.
+    /// A second one came: the grace is over, every group was sent SIGKILL. Comes once, and for each one more when
+    /// all children have ended.
     StopHastened,
     /// The other thread's descriptor is readable. It is for the caller to drain.
     Woken,

@@ -247,7 +247,13 @@ impl Supervisor {
                 self.send_to_all(libc::SIGKILL);
                 self.events.push_back(Event::StopHastened);
             }
-            Verdict::KillAgain => self.send_to_all(libc::SIGKILL),
+            Verdict::KillAgain => {
+                self.send_to_all(libc::SIGKILL);
+                // There is nobody left to kill: it is meant for what is still waited for.
+                if self.running() == 0 {
+                    self.events.push_back(Event::StopHastened);
+                }
+            }
             Verdict::Echo => {}
         }
     }

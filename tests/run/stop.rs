@@ -118,6 +118,22 @@ fn a_second_signal_ends_the_grace_at_once() {
 }
 
 #[test]
+fn a_signal_after_those_that_killed_ends_the_delivery() {
+    let run = Logpump::new("auto").into_cloudwatch("http://127.0.0.1:9");
+    let run = run.args(&["--grace", "1h", "--drain-timeout", "1h"]).with_stdin();
+    let mut run = run.shell("trap '' TERM INT; echo kept; read line").start();
+    run.wait_said("cannot be reached");
+    run.signal(Signal::TERM);
+    run.wait_said("SIGTERM: stopping");
+    run.signal(Signal::INT);
+    run.wait_said("sh ended");
+    run.signal(Signal::INT);
+    let ended = run.end();
+    assert_eq!(ended.code, Some(137), "{}", ended.said);
+    assert_eq!(ended.total("/dropped/shutdown"), (1, 5), "{}", ended.said);
+}
+
+#[test]
 fn every_command_is_told_at_the_same_time() {
     let standin = standin(&[]);
     let run = Logpump::new("auto").into_cloudwatch(&standin.url).args(&["--flush-interval", "10ms", "--name", "app"]);
