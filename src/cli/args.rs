@@ -63,8 +63,8 @@ starts no stop clock. A SIGTERM to logpump does. stdin is inherited, and several
 An outage: while CloudWatch Logs cannot be reached, lines are kept in memory, up to a bound. Then the command waits in write() \
 until a call gets through; there is no disk spool yet. What is still held when --drain-timeout is over is dropped and counted.
 
-Python and C's stdio hold output back when it goes into a pipe, and lose that when they are killed: set PYTHONUNBUFFERED=1, or \
-begin the command with stdbuf -oL.
+Python and C's stdio hold output back when it goes into a pipe, and lose that when they are killed: set PYTHONUNBUFFERED=1 \
+for Python; for others, begin the command with stdbuf -oL.
 
 A lone -- between commands separates them; a command that needs a -- of its own goes into sh -c '...'.
 
