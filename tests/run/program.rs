@@ -23,12 +23,20 @@ pub const GROUP: &str = "/run/tests";
 /// A run that is being put together: options first, then the command or commands.
 pub struct Logpump {
     pub command: Command,
+    engine: String,
     place: TempDir,
 }
 
 impl Logpump {
     /// Writes a report. Nothing of the developer's own logpump or AWS settings reaches it.
     pub fn new(engine: &str) -> Logpump {
+        let run = Logpump::without_report(engine);
+        let report = run.place("report.json");
+        run.arg("--report").arg(report)
+    }
+
+    /// The same for a test that names its own report, or none.
+    pub fn without_report(engine: &str) -> Logpump {
         let place = tempfile::tempdir().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_logpump"));
         for (name, _) in std::env::vars_os() {
@@ -41,8 +49,8 @@ impl Logpump {
         command.env("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
         command.env("HOME", place.path()).env("AWS_EC2_METADATA_DISABLED", "true");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.args(["run", "--engine", engine, "--report"]).arg(place.path().join("report.json"));
-        Logpump { command, place }
+        command.args(["run", "--engine", engine]);
+        Logpump { command, engine: engine.to_owned(), place }
     }
 
     /// Into files named after the commands: see `Ended::file`.
@@ -101,6 +109,21 @@ impl Logpump {
         self.place.path().join(name)
     }
 
+    /// `sh` runs this first, and then becomes logpump: `"$@"`.
+    pub fn behind_shell(mut self, script: &str) -> Logpump {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script, "sh"]).arg(self.command.get_program()).args(self.command.get_args());
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.command = shell;
+        self
+    }
+
     pub fn start(mut self) -> Running {
         let mut child = self.command.spawn().expect("cannot start logpump");
         let (sender, messages) = channel();
@@ -119,7 +142,8 @@ impl Logpump {
             })
         });
         let stdin = child.stdin.take();
-        Running { child: Reaped(child), messages, said: String::new(), stdout, stdin, place: self.place }
+        let engine = self.engine;
+        Running { child: Reaped(child), engine, messages, said: String::new(), stdout, stdin, place: self.place }
     }
 
     /// From start to end, with a report at the end.
@@ -135,6 +159,7 @@ impl Logpump {
 /// A run on its way.
 pub struct Running {
     child: Reaped,
+    engine: String,
     messages: Receiver<String>,
     said: String,
     stdout: Option<JoinHandle<Vec<u8>>>,
@@ -169,6 +194,14 @@ impl Running {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// CPU time used so far, in the kernel's ticks.
+    pub fn cpu_ticks(&self) -> u64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        let after_name = stat.rsplit_once(") ").unwrap().1;
+        // utime and stime: fields 14 and 15, of which the name is the second.
+        after_name.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -222,6 +255,10 @@ impl Running {
         let stdout = self.stdout.take().map_or(Vec::new(), |thread| thread.join().unwrap());
         let report = fs::read(self.place.path().join("report.json"));
         let report = report.map_or(Value::Null, |bytes| serde_json::from_slice(&bytes).expect("the report is JSON"));
+        // A run that fell back has tested another engine than it says.
+        if self.engine != "auto" && !report.is_null() {
+            assert_eq!(report["engine"], self.engine, "{report:#}\n{}", self.said);
+        }
         Ended { code: status.code(), said: std::mem::take(&mut self.said), stdout, report, place: self.place }
     }
 

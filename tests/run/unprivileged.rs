@@ -66,6 +66,7 @@ fn pipes_that_cannot_be_enlarged_are_said_and_every_line_arrives() {
         );
         let report: serde_json::Value = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
         assert_eq!((&report["ledger_ok"], &report["total"]["delivered"]["lines"]), (&true.into(), &1_000_001.into()));
+        assert_eq!(report["engine"], engine);
     });
     drop(holder.stdin.take());
     holder.wait().unwrap();
