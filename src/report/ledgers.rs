@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::fs::{OFlags, fstat};
+use rustix::stdio::{stderr, stdout};
 use serde_json::{Map, Value, json};
 
 use crate::ledger::{Count, End, Kind, Ledger};
@@ -81,13 +84,7 @@ impl Report {
         let text = format!("{:#}\n", self.to_json());
         // Only a plain file, or none yet, may be replaced: a link such as /dev/stdout is somebody's.
         if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
-            // Whatever reads there, or does not, must not hold up our end.
-            let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-            let mut options = fs::OpenOptions::new();
-            // What stdout has already stays.
-            let system = path.starts_with("/dev") || path.starts_with("/proc");
-            options.write(true).append(system).truncate(!system).custom_flags(flags);
-            return options.open(path)?.write_all(text.as_bytes());
+            return write_through(path, text.as_bytes());
         }
         let mut beside = path.as_os_str().to_owned();
         beside.push(format!(".{}.part", std::process::id()));
@@ -120,6 +117,25 @@ impl Report {
         }
         text
     }
+}
+
+/// Into what a link leads to, a pipe, a terminal. Whatever reads there, or does not, must not hold up our end.
+fn write_through(path: &Path, text: &[u8]) -> io::Result<()> {
+    let flags = OFlags::NONBLOCK.bits() as i32;
+    let mut file = fs::OpenOptions::new().append(true).create(true).custom_flags(flags).open(path)?;
+    if !file.metadata()?.is_file() {
+        return file.write_all(text);
+    }
+    let place = |file: BorrowedFd| fstat(file).map(|found| (found.st_dev, found.st_ino));
+    let found = place(file.as_fd())?;
+    for own in [stdout(), stderr()] {
+        if place(own) == Ok(found) {
+            // As our own output: what is there stays, and what others write to it next follows.
+            return fs::File::from(own.try_clone_to_owned()?).write_all(text);
+        }
+    }
+    file.set_len(0)?;
+    file.write_all(text)
 }
 
 fn kind_name(kind: Kind) -> &'static str {

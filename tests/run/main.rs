@@ -14,6 +14,7 @@ mod loss;
 mod many;
 mod moto;
 mod outage;
+mod places;
 mod program;
 mod stop;
 mod stuck;
