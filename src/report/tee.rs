@@ -2,7 +2,7 @@
 //! dropped and counted. A thread of its own does the writing, because stdout may be a pipe that nobody reads.
 //! No line comes out torn, neither by a drop nor by another child's, unless it is longer than a chunk.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -10,6 +10,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use memchr::{memchr_iter, memrchr};
+use rustix::fs::{FileType, fstat};
+use rustix::io::{Errno, ReadWriteFlags, pwritev2};
+use rustix::pipe::PIPE_BUF;
+use rustix::stdio::stdout;
 
 use crate::clock;
 use crate::limits::{TEE_CHUNK_BYTES_MAX, TEE_CHUNKS_MAX};
@@ -69,27 +73,58 @@ fn tee(streams: usize) -> (Tee, Receiver<Vec<u8>>) {
 
 /// Straight to the descriptor: Rust's own stdout would hold the end of a line back.
 fn write_all(chunks: &Receiver<Vec<u8>>, counts: &Counts) {
+    let mut way = Way::choose();
     for chunk in chunks {
         let mut rest = &chunk[..];
         while !rest.is_empty() {
-            match rustix::io::write(rustix::stdio::stdout(), rest) {
+            match way.write(rest) {
                 Ok(count) => {
                     counts.written_lines.fetch_add(newlines(&rest[..count]), Ordering::Relaxed);
                     counts.written_bytes.fetch_add(count as u64, Ordering::Relaxed);
                     rest = &rest[count..];
                 }
-                Err(rustix::io::Errno::INTR) => {}
-                // The reader has set O_NONBLOCK on a file that we share: wait for it as a blocking write would.
-                Err(rustix::io::Errno::AGAIN) => wait_writable(),
+                Err(Errno::INTR) => {}
+                // A full pipe, or another has set O_NONBLOCK on a file that we share: wait as a blocking write would.
+                Err(Errno::AGAIN) => wait_writable(),
                 Err(_) => return,
             }
         }
     }
 }
 
+/// How to write so that what was written is always known. A large write that blocks in the middle has given a pipe some
+/// lines already, and when we end before it does, nobody learns how many.
+enum Way {
+    /// Not a pipe.
+    Whole,
+    /// A pipe takes what it has room for.
+    AtOnce,
+    /// A pipe of an old kernel: it takes so little in one piece or not at all.
+    Pieces,
+}
+
+impl Way {
+    fn choose() -> Way {
+        let pipe = fstat(stdout()).is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Fifo);
+        if pipe { Way::AtOnce } else { Way::Whole }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> rustix::io::Result<usize> {
+        if let Way::AtOnce = self {
+            // The largest offset, -1, stands for no offset: a pipe has none.
+            match pwritev2(stdout(), &[IoSlice::new(bytes)], u64::MAX, ReadWriteFlags::NOWAIT) {
+                Err(Errno::OPNOTSUPP | Errno::NOSYS) => *self = Way::Pieces,
+                written => return written,
+            }
+        }
+        let most = if let Way::Pieces = self { PIPE_BUF } else { bytes.len() };
+        rustix::io::write(stdout(), &bytes[..bytes.len().min(most)])
+    }
+}
+
 fn wait_writable() {
     use rustix::event::{PollFd, PollFlags, poll};
-    let stdout = rustix::stdio::stdout();
+    let stdout = stdout();
     let _ = poll(&mut [PollFd::new(&stdout, PollFlags::OUT)], None);
 }
 

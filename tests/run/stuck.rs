@@ -1,7 +1,8 @@
 //! logpump's own outputs: stderr and `--tee`, on pipes that nobody reads, and on ones that somebody does.
 
+use std::io::Read;
 use std::os::fd::OwnedFd;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -76,20 +77,56 @@ fn both_stuck_and_a_stop() {
 fn a_closed_stdout_and_stderr_are_no_trouble() {
     // sh closes them for the logpump that it becomes.
     let standin = standin(&[]);
-    let mut run = Logpump::new("auto").into_cloudwatch(&standin.url).arg("--tee").shell("echo hello; exit 5");
-    let mut shell = Command::new("sh");
-    shell.args(["-c", "exec \"$@\" >&- 2>&-", "sh"]).arg(run.command.get_program()).args(run.command.get_args());
-    for (name, value) in run.command.get_envs() {
-        match value {
-            Some(value) => shell.env(name, value),
-            None => shell.env_remove(name),
-        };
-    }
-    shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    run.command = shell;
+    let run = Logpump::new("auto").into_cloudwatch(&standin.url).arg("--tee").shell("echo hello; exit 5");
+    let run = run.behind_shell("exec \"$@\" >&- 2>&-");
     let ended = run.run();
     assert_eq!((ended.code, read_back(&standin, "sh")), (Some(5), vec!["hello".into()]));
     assert_eq!(ended.said, "");
+}
+
+/// Lines and bytes that a tee took are those that are found, and the report has the rest. The child goes on when a first
+/// piece, which is no whole chunk, is on its way.
+fn assert_tee_books(engine: &str, stdout: Stdio, found: impl FnOnce() -> Vec<u8>) {
+    let run = Logpump::new(engine).into_files().with_stdin().arg("--tee");
+    let mut run = run.shell("seq 1 1000; read line; seq 1001 200000");
+    run.command.stdout(stdout);
+    let mut run = run.start();
+    let first = || (run.file("sh").len() == 3893).then_some(());
+    crate::wait_for("the first piece", first, || format!("{} bytes", run.file("sh").len()));
+    drop(run.stdin.take());
+    let ended = run.end();
+    let text = ended.file("sh");
+    ended.assert_all_delivered(200_000, text.len() as u64);
+    let found = found();
+    assert!(text.starts_with(&found), "{} bytes that are not the first ones", found.len());
+    let lines = found.iter().filter(|byte| **byte == b'\n').count() as u64;
+    let (dropped_lines, dropped_bytes) = crate::program::counted(&ended.report, "/tee_dropped");
+    let sum = (dropped_lines + lines, dropped_bytes + found.len() as u64);
+    assert_eq!(sum, (200_000, text.len() as u64), "{} bytes were found\n{:#}", found.len(), ended.report);
+}
+
+#[test]
+fn what_a_tee_did_not_take_is_counted_to_the_line() {
+    on_both_engines(|engine| {
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+        drop(reader);
+        assert_tee_books(engine, writer.into(), Vec::new);
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        assert_tee_books(engine, full.into(), Vec::new);
+    });
+}
+
+#[test]
+fn what_a_tee_that_gets_stuck_did_not_take_is_counted_to_the_line() {
+    on_both_engines(|engine| {
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+        assert_tee_books(engine, writer.into(), || {
+            let mut found = Vec::new();
+            std::fs::File::from(reader).read_to_end(&mut found).unwrap();
+            assert!(!found.is_empty());
+            found
+        });
+    });
 }
 
 /// Three children with lines of their own, `mode` as in `logpump-load write`: less than the tee's buffer in all.
