@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::program::{Logpump, Running, counted};
+use crate::program::{Logpump, Running, counted, standin};
 use crate::{on_both_engines, wait_for};
 
 /// Waits until a file of `into_files` holds exactly this.
@@ -117,6 +117,57 @@ fn children_that_run_already_end_when_a_later_one_cannot_start() {
     // Nobody reads any more.
     let broken = || stdin.write_all(b"still there?\n").is_err().then_some(());
     wait_for("the first child's end", broken, || "it still reads".into());
+}
+
+/// Writes a line, then notes in a file that it has, until it is stopped.
+const NOTING: &str = "while :; do echo line || exit 99; echo line >>\"$NOTES\"; done";
+/// It may be stopped before its first line, but not every time.
+const STARTS_MAX: usize = 30;
+
+#[test]
+fn what_a_child_wrote_is_kept_when_a_later_one_cannot_start() {
+    on_both_engines(|engine| {
+        let lines_kept = || {
+            let run = Logpump::new(engine).into_files();
+            let notes = run.place("notes");
+            let ended = run.env("NOTES", &notes).shell(NOTING).command(&["/nowhere/to/be/found"]).run();
+            assert_eq!(ended.code, Some(127), "{}", ended.said);
+            assert!(ended.said.contains("/nowhere/to/be/found"), "{}", ended.said);
+            let (kept, noted) = (ended.file("sh"), fs::read(&notes).unwrap_or_default());
+            // Stopped between the line and its note, or not.
+            assert!(kept == noted || kept == [b"line\n", &noted[..]].concat(), "{} of {}", kept.len(), noted.len());
+            ended.assert_all_delivered(kept.len() as u64 / 5, kept.len() as u64);
+            kept.len() / 5
+        };
+        assert!((0..STARTS_MAX).any(|_| lines_kept() > 0), "stopped before its first line {STARTS_MAX} times");
+    });
+}
+
+/// Whatever fails for want of descriptors, the child does not notice, and the report does not hide it.
+fn run_with_descriptors(run: Logpump, most: u32) {
+    let run = run.args(&["--drain-timeout", "1s"]).shell("seq 1 20000 || exit 99; exit 5");
+    let ended = run.behind_shell(&format!("ulimit -n {most}; exec \"$@\"")).start().end_without_report();
+    assert_eq!(ended.code, Some(5), "{most}: {}", ended.said);
+    assert!(!ended.report.is_null(), "{most}: {}", ended.said);
+    let all_read = ended.total("/read").1 == 108_894;
+    assert!(all_read || ended.report["ledger_ok"] == false, "{most}: {:#}\n{}", ended.report, ended.said);
+    let booked = ["/delivered", "/dropped/internal", "/dropped/shutdown"].map(|pointer| ended.total(pointer).1);
+    assert_eq!(booked.iter().sum::<u64>(), ended.total("/read").1, "{most}: {:#}\n{}", ended.report, ended.said);
+}
+
+#[test]
+fn with_hardly_a_descriptor_the_code_is_the_childs_and_the_report_says_what_failed() {
+    let standin = standin(&[]);
+    for engine in ["auto", "epoll"] {
+        for _ in 0..10 {
+            run_with_descriptors(Logpump::new(engine).into_files(), 14);
+            run_with_descriptors(Logpump::new(engine).into_cloudwatch(&standin.url), 14);
+        }
+        // From where the first thread fails to where none does.
+        for most in 11..=20 {
+            run_with_descriptors(Logpump::new(engine).into_cloudwatch(&standin.url), most);
+        }
+    }
 }
 
 #[test]

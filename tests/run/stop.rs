@@ -33,7 +33,7 @@ def told(number, _):
     print(signal.Signals(number).name, flush=True)
     if number == signal.SIGUSR2:
         os._exit(9)
-for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGQUIT):
+for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGQUIT, signal.SIGABRT):
     signal.signal(number, told)
 print('ready', flush=True)
 while True:
@@ -154,14 +154,16 @@ fn every_command_is_told_at_the_same_time() {
 fn other_signals_are_passed_on_and_stop_nothing() {
     let standin = standin(&[]);
     let run = start("auto", &standin, &[], ATTENTIVE);
-    for (told, signal) in [Signal::HUP, Signal::USR1, Signal::WINCH, Signal::QUIT].into_iter().enumerate() {
+    let signals = [Signal::HUP, Signal::USR1, Signal::WINCH, Signal::QUIT, Signal::ABORT];
+    for (told, signal) in signals.into_iter().enumerate() {
         run.signal(signal);
         let arrived = || (standin.stats()["events"] == 2 + told as u64).then_some(());
         wait_for("its line", arrived, || standin.stats().to_string());
     }
     run.signal(Signal::USR2);
     let ended = run.end();
-    assert_eq!(read_back(&standin, "python3"), ["ready", "SIGHUP", "SIGUSR1", "SIGWINCH", "SIGQUIT", "SIGUSR2"]);
+    let names = ["ready", "SIGHUP", "SIGUSR1", "SIGWINCH", "SIGQUIT", "SIGABRT", "SIGUSR2"];
+    assert_eq!(read_back(&standin, "python3"), names);
     assert_eq!(ended.code, Some(9), "{}", ended.said);
     assert!(!ended.said.contains("stopping"), "{}", ended.said);
 }
