@@ -1,6 +1,5 @@
 //! Signals passed on, and the order of a stop.
 
-use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 use crate::Test;
@@ -11,7 +10,7 @@ pub const TESTS: &[Test] = &[
     ("a_signal_reaches_every_child", a_signal_reaches_every_child),
     ("real_time_signals_are_passed_on", real_time_signals_are_passed_on),
     ("a_broken_pipe_of_ours_is_no_signal_for_the_child", a_broken_pipe_of_ours_is_no_signal_for_the_child),
-    ("a_fault_of_ours_ends_us", a_fault_of_ours_ends_us),
+    ("a_faults_signal_from_outside_is_the_childs", a_faults_signal_from_outside_is_the_childs),
     ("a_stop_lets_the_child_choose_its_end", a_stop_lets_the_child_choose_its_end),
     ("a_child_deaf_to_sigterm_is_killed_after_the_grace", a_child_deaf_to_sigterm_is_killed_after_the_grace),
     ("a_second_stop_signal_ends_the_grace", a_second_stop_signal_ends_the_grace),
@@ -78,13 +77,14 @@ fn a_broken_pipe_of_ours_is_no_signal_for_the_child() {
     observed.finish();
 }
 
-fn a_fault_of_ours_ends_us() {
-    for fault in [libc::SIGABRT, libc::SIGSYS, libc::SIGTRAP] {
-        let mut observed = script(&[], "echo ready; cat");
+fn a_faults_signal_from_outside_is_the_childs() {
+    for (fault, name) in [(libc::SIGABRT, "ABRT"), (libc::SIGSYS, "SYS"), (libc::SIGTRAP, "TRAP")] {
+        let trap = format!("trap 'echo heard {name}; exit 6' {name}; echo ready; while :; do sleep 0.02; done");
+        let mut observed = script(&[], &trap);
         observed.wait_for("ready");
         observed.signal(fault);
-        let outcome = observed.finish();
-        assert_eq!(outcome.status.signal(), Some(fault));
+        observed.wait_for(&format!("heard {name}"));
+        assert_eq!(observed.finish().like("ended"), ["ended 0 exit code 6"]);
     }
 }
 
