@@ -120,7 +120,7 @@ class Cells:
             process.stop()
         woken = {name: after[name] - before.get(name, 0) for name in after if after[name] > before.get(name, 0)}
         figures = {"pss_mib": pss_mib, "wake_ups": sum(woken.values()), "woken": woken, "in_s": self.sizes.silent_s}
-        return figures | ({} if calls is None else {"system_calls": calls})
+        return figures | ({} if calls is None else {"system_calls": sum(calls.values()), "by_name": calls})
 
     # ---- parts -------------------------------------------------------------------------------
 

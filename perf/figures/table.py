@@ -52,6 +52,7 @@ ROWS = [
     Row("memory", "Pss, one writer at full speed: MiB, peak", "pss_mib", **at_most(30), digits=1),
     Row("silent", "Pss, 8 silent children: MiB after 5 s", "pss_mib", **at_most(16), digits=1),
     Row("silent", "wake-ups, 8 silent children: in 10 s", "wake_ups", **at_most(0), digits=0),
+    Row("silent", "system calls, 8 silent children: in 10 s (strace)", "system_calls", **at_most(0), digits=0),
     Row("silent-after-a-line", "the same after one line each: Pss MiB", "pss_mib", digits=1),
     Row("silent-after-a-line", "the same after one line each: wake-ups in 10 s", "wake_ups", digits=0),
 ]
