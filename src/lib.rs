@@ -18,4 +18,5 @@ pub mod report;
 pub mod ring;
 pub mod run;
 pub mod ship;
+pub mod spool;
 pub mod sys;

@@ -18,6 +18,7 @@ const ROWS: &[(&str, &str)] = &[
     ("lines", "framing and cutting: pure"),
     ("batch", "packing and encoding: pure"),
     ("report", "own messages, the copy to stdout, the report file"),
+    ("spool", "the disk queue"),
     ("ship", "from the rings to where lines go"),
     ("child", "spawning, signals, stop order; knows nothing of logs"),
     ("run", "wires the threads, owns start and stop"),

@@ -1,0 +1,80 @@
+//! What ship and the spool tell each other.
+
+use std::sync::Arc;
+
+use super::entry::Entry;
+use crate::ledger::Count;
+
+/// Names an entry on disk. `run` 0 is our own; adopted runs count from 1. Ordered as they were written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EntryId {
+    pub run: u32,
+    pub segment: u32,
+    /// Its place among the segment's entries.
+    pub index: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// Answered by one Stored or Refused with this ticket, in the order of the requests. `keep`: ship has it in memory,
+    /// so that no Load brings it until it is put back.
+    Store { ticket: u64, entry: Arc<Entry>, keep: bool },
+    /// Bring the oldest entry that is neither done nor with ship, of any stream but these (`Address::key`).
+    /// Answered by one Loaded or Nothing.
+    Load { except: Vec<u64> },
+    /// It has its end: never bring it again, in no run.
+    Done(EntryId),
+    /// Ship no longer has it in memory: it may be loaded again.
+    PutBack(EntryId),
+    /// Make everything durable, close and end. Answered by Ended.
+    End,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    Stored {
+        ticket: u64,
+        id: EntryId,
+        /// What it takes of the disk.
+        bytes: u64,
+    },
+    Refused {
+        ticket: u64,
+        why: Refusal,
+    },
+    Loaded {
+        id: EntryId,
+        entry: Box<Entry>,
+    },
+    /// There is nothing (more) to load but what was excepted.
+    Nothing,
+    /// The spool of another run is ours now: what of it is not done.
+    Adopted {
+        run: u32,
+        entries: u64,
+        count: Count,
+        bytes: u64,
+    },
+    /// An entry of an adopted run, or bytes of it, that cannot be read: left where they are, under another name.
+    /// `count` is what `Adopted` (or, for our own run, Stored) had announced of it.
+    SetAside {
+        run: u32,
+        what: String,
+        count: Count,
+        bytes: u64,
+    },
+    /// So many bytes of the disk are free again.
+    Freed {
+        bytes: u64,
+    },
+    Ended,
+}
+
+/// Why an entry was not stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// `--spool-max`, or the file system, is full.
+    Full(String),
+    /// The disk fails.
+    Failed(String),
+}
