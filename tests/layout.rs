@@ -43,6 +43,7 @@ const PURE: &[&str] = &[
     "src/ship/backoff.rs",
     "src/ship/date.rs",
     "src/ship/parcel.rs",
+    "src/ship/pump.rs",
     "src/ship/split.rs",
     "src/ship/visits.rs",
     "src/intake/pacing.rs",
