@@ -47,6 +47,16 @@ pub enum End {
     Expired,
     /// Refused by the service: more than 2 hours ahead of its clock.
     TooNew,
+    /// Refused by the service, sent by itself: it calls this event invalid.
+    Invalid,
+    /// The stream's ring was emptied, for the spool was full.
+    SpoolFull,
+    /// The same: the spool's disk was too slow, or failed.
+    DiskSlow,
+    /// The same: there was no spool, and memory was full.
+    NoSpool,
+    /// The same: there was room, but too little CPU time to encode as fast as lines came.
+    CpuShort,
     /// Still here when the time to deliver was over.
     Shutdown,
     /// There is nowhere to write to.
@@ -67,14 +77,28 @@ pub enum Kind {
 }
 
 impl End {
-    pub const ALL: [End; ENDS] =
-        [End::Delivered, End::Blank, End::TooOld, End::Expired, End::TooNew, End::Shutdown, End::NoSink, End::Internal];
+    pub const ALL: [End; ENDS] = [
+        End::Delivered,
+        End::Blank,
+        End::TooOld,
+        End::Expired,
+        End::TooNew,
+        End::Invalid,
+        End::SpoolFull,
+        End::DiskSlow,
+        End::NoSpool,
+        End::CpuShort,
+        End::Shutdown,
+        End::NoSink,
+        End::Internal,
+    ];
 
     pub fn kind(self) -> Kind {
         match self {
             End::Delivered => Kind::Delivered,
             End::Blank => Kind::Filtered,
-            End::TooOld | End::Expired | End::TooNew => Kind::Rejected,
+            End::TooOld | End::Expired | End::TooNew | End::Invalid => Kind::Rejected,
+            End::SpoolFull | End::DiskSlow | End::NoSpool | End::CpuShort => Kind::Dropped,
             End::Shutdown | End::NoSink | End::Internal => Kind::Dropped,
         }
     }
@@ -87,6 +111,11 @@ impl End {
             End::TooOld => "too_old",
             End::Expired => "expired",
             End::TooNew => "too_new",
+            End::Invalid => "invalid",
+            End::SpoolFull => "spool_full",
+            End::DiskSlow => "disk_slow",
+            End::NoSpool => "no_spool",
+            End::CpuShort => "cpu_short",
             End::Shutdown => "shutdown",
             End::NoSink => "no_sink",
             End::Internal => "internal",
