@@ -124,5 +124,11 @@ pub const FLUSH_INTERVAL_MIN: Duration = Duration::from_millis(10);
 pub const FLUSH_INTERVAL_MAX: Duration = Duration::from_secs(60 * 60);
 /// Of --grace, --drain-timeout and --eof-grace.
 pub const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// `--memory-max`. Below the lower end there is no room for what one visit of a ring makes, beside rings and bodies.
+pub const MEMORY_BYTES_MIN: usize = 16 * 1024 * 1024;
+pub const MEMORY_BYTES_MAX: usize = 64 * 1024 * 1024 * 1024;
+/// `--spool-max`, if it is not 0. The lower end holds a few batches; the upper one is beyond any node's disk.
+pub const SPOOL_BYTES_MIN: u64 = 8 * 1024 * 1024;
+pub const SPOOL_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024 * 1024;
 /// What our own end may take beside the waits that the user set: joining threads, the last messages, the report.
 pub const END_SLACK: Duration = Duration::from_millis(800);

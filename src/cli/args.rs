@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -48,6 +49,24 @@ pub enum SinkChoice {
     Null,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WhenFullChoice {
+    /// Lines are dropped and counted; a marker stands in the stream where they are missing
+    Drop,
+    /// The command waits in write()
+    Block,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SpoolSyncChoice {
+    /// The kernel writes when it likes
+    Never,
+    /// After every 1 MiB or 1 s
+    Interval,
+    /// Before a batch counts as stored
+    Always,
+}
+
 const AFTER_HELP: &str = "\
 Exit code: the command's own; 128+n if signal n killed it; 127 not found; 126 not executable; of several commands, the \
 first that is not 0. If one of several cannot be started, those that run are stopped as by SIGTERM, and the code is 127 or \
@@ -60,8 +79,8 @@ counted. logpump ends at most --grace + --eof-grace + --drain-timeout + 2s after
 At a terminal, the process group of a single command is the foreground group: Ctrl-C reaches the command and not logpump, and \
 starts no stop clock. A SIGTERM to logpump does. stdin is inherited, and several commands share it.
 
-An outage: while CloudWatch Logs cannot be reached, lines are kept in memory, up to a bound. Then the command waits in write() \
-until a call gets through; there is no disk spool yet. What is still held when --drain-timeout is over is dropped and counted.
+An outage: while CloudWatch Logs cannot be reached, lines are kept in memory up to --memory-max, then in the spool, up to \
+--spool-max on disk. When both are full, --when-full decides. Sizes are bytes, or a number with a unit: 500MB (1000s), 1GiB (1024s).
 
 Python and C's stdio hold output back when it goes into a pipe, and lose that when they are killed: set PYTHONUNBUFFERED=1 \
 for Python; for others, begin the command with stdbuf -oL.
@@ -149,9 +168,33 @@ pub struct RunArguments {
     #[arg(long, env = "LOGPUMP_GZIP", value_parser = FalseyValueParser::new(), help_heading = "Sending")]
     pub gzip: bool,
 
+    /// Memory for rings, batches and buffers together (16MiB to 64GiB) [default: 64MiB]
+    #[arg(long, env = "LOGPUMP_MEMORY_MAX", value_name = "SIZE", value_parser = size, help_heading = "Sending")]
+    pub memory_max: Option<ByteSize>,
+
     /// How pipes are read
     #[arg(long, env = "LOGPUMP_ENGINE", value_enum, default_value_t = EngineChoice::Auto, help_heading = "Sending")]
     pub engine: EngineChoice,
+
+    /// What happens to lines that find neither memory nor spool free [default: drop]
+    #[arg(long, env = "LOGPUMP_WHEN_FULL", value_enum, value_name = "WHAT", help_heading = "Outages")]
+    pub when_full: Option<WhenFullChoice>,
+
+    /// Directory for lines that cannot be sent yet; each run has a subdirectory of its own, and takes over what ended runs left [default: logpump-spool in the temporary directory]
+    #[arg(long, env = "LOGPUMP_SPOOL_DIR", value_name = "PATH", help_heading = "Outages")]
+    pub spool_dir: Option<PathBuf>,
+
+    /// Disk space for them (8MiB to 64TiB); 0 means no spool [default: 1GiB]
+    #[arg(long, env = "LOGPUMP_SPOOL_MAX", value_name = "SIZE", value_parser = size, help_heading = "Outages")]
+    pub spool_max: Option<ByteSize>,
+
+    /// When the disk is made to store them, against power loss; the death of logpump alone needs none [default: interval]
+    #[arg(long, env = "LOGPUMP_SPOOL_SYNC", value_enum, value_name = "WHEN", help_heading = "Outages")]
+    pub spool_sync: Option<SpoolSyncChoice>,
+
+    /// Store every batch in the spool before it is sent, so that little is lost when logpump is killed
+    #[arg(long, env = "LOGPUMP_DURABLE", value_parser = FalseyValueParser::new(), help_heading = "Outages")]
+    pub durable: bool,
 
     /// From the first SIGTERM or SIGINT to SIGKILL (0s to 24h)
     #[arg(long, env = "LOGPUMP_GRACE", value_name = "TIME", default_value = "80s", value_parser = duration, help_heading = "Ending")]
@@ -184,4 +227,8 @@ pub struct RunArguments {
 fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
         .map_err(|error| format!("{error}; write a number with a unit, such as 250ms, 2s or 1m"))
+}
+
+fn size(text: &str) -> Result<ByteSize, String> {
+    text.parse().map_err(|_| "write bytes, or a number with a unit, such as 64MiB, 500MB or 1GiB".to_owned())
 }

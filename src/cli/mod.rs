@@ -3,6 +3,7 @@
 mod args;
 mod names;
 mod resolve;
+mod room;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

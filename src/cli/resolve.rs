@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::args::{EngineChoice, RunArguments, SinkChoice};
 use super::names::{self, Parts};
+use super::room;
 use crate::child::Spec;
 use crate::clock;
 use crate::limits::{CHILDREN_MAX, DURATION_MAX, FLUSH_INTERVAL_MAX, FLUSH_INTERVAL_MIN};
@@ -38,9 +39,15 @@ pub fn plan(arguments: RunArguments) -> Result<Plan, Refusal> {
         writable_beside(report)?;
     }
     let max_in_flight = usize::from(arguments.max_in_flight);
+    let memory_max = room::memory_max(&arguments)?;
+    // Also where nothing will be spooled: a mistake is one everywhere.
+    let spool = room::spool(&arguments)?;
     let destination = destination(&arguments)?;
     Ok(Plan {
         oddities: oddities(&arguments, &destination),
+        spool: spool.filter(|_| matches!(destination, Destination::CloudWatch(_))),
+        when_full: room::when_full(&arguments),
+        memory_max,
         destination,
         ship: ship::Options {
             linger: arguments.flush_interval,
@@ -115,7 +122,9 @@ fn destination(arguments: &RunArguments) -> Result<Destination, Refusal> {
 /// What was asked for and means nothing here: likely a forgotten --log-group.
 fn oddities(arguments: &RunArguments, destination: &Destination) -> Vec<String> {
     if matches!(destination, Destination::CloudWatch(_)) {
-        return Vec::new();
+        let no_spool = arguments.spool_max.is_some_and(|max| max.as_u64() == 0);
+        let idle = room::given(arguments).filter(|option| no_spool && ["--spool-dir", "--spool-sync"].contains(option));
+        return idle.map(|option| format!("{option} does nothing: --spool-max 0 means no spool")).collect();
     }
     let given = [
         ("--create-group", arguments.create_group),
@@ -125,7 +134,8 @@ fn oddities(arguments: &RunArguments, destination: &Destination) -> Vec<String> 
     ];
     let without =
         |option: &str| format!("{option} does nothing: no --log-group is given, so no line goes to CloudWatch Logs");
-    given.into_iter().filter(|(_, given)| *given).map(|(option, _)| without(option)).collect()
+    let given = given.into_iter().filter(|(_, given)| *given).map(|(option, _)| option);
+    given.chain(room::given(arguments)).map(without).collect()
 }
 
 /// Makes the directory and tries a file in it. Err: what to tell the user.

@@ -21,7 +21,7 @@ use crate::report::ledgers::Report;
 use crate::report::messages::{Format, Level, Messages};
 use crate::ring::ring;
 use crate::ship::files::LogFile;
-use crate::ship::{self, Target};
+use crate::ship::{self, Target, WhenFull};
 use crate::sys::bell::Bell;
 use crate::sys::probe;
 use pump::{Pump, Streams};
@@ -31,6 +31,11 @@ pub struct Plan {
     pub children: Vec<Child>,
     pub destination: Destination,
     pub ship: ship::Options,
+    /// None: none is wanted, or there is nothing to keep for later.
+    pub spool: Option<SpoolPlan>,
+    pub when_full: WhenFull,
+    /// Bounds rings, batches and buffers together.
+    pub memory_max: usize,
     pub engine: EngineWish,
     pub grace: Duration,
     pub drain_timeout: Duration,
@@ -47,6 +52,24 @@ pub struct Child {
     pub spec: Spec,
     /// Its log stream's, or file's, name.
     pub stream: String,
+}
+
+/// Where lines are kept that cannot be sent yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpoolPlan {
+    pub directory: PathBuf,
+    pub bytes_max: u64,
+    pub sync: SpoolSync,
+    /// Every batch is stored before it is sent.
+    pub durable: bool,
+}
+
+/// When the disk is made to store what was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpoolSync {
+    Never,
+    Interval,
+    Always,
 }
 
 pub enum Destination {

@@ -44,6 +44,15 @@ pub struct Options {
     pub create_group: bool,
 }
 
+/// What happens when no stage has room for a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// It is dropped and counted, and a marker says so in the stream.
+    Drop,
+    /// It stays in the pipe, and its writer waits.
+    Block,
+}
+
 /// Where bodies go.
 pub enum Sink {
     CloudWatch(Target),

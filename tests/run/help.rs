@@ -20,7 +20,13 @@ const OPTIONS: &[&str] = &[
     "--max-in-flight",
     "--stream-window",
     "--gzip",
+    "--memory-max",
     "--engine",
+    "--when-full",
+    "--spool-dir",
+    "--spool-max",
+    "--spool-sync",
+    "--durable",
     "--grace",
     "--drain-timeout",
     "--eof-grace",
@@ -72,7 +78,7 @@ fn the_help_names_every_option_with_its_environment_twin_and_groups_them() {
         let explained = text.lines().skip(1).any(|line| !line.is_empty() && !line.starts_with('['));
         assert!(explained, "{name} is not explained:\n{text}");
     }
-    for heading in ["Where to:", "Sending:", "Ending:", "Telling:"] {
+    for heading in ["Where to:", "Sending:", "Outages:", "Ending:", "Telling:"] {
         assert!(help.lines().any(|line| line == heading), "{heading}");
     }
 }
@@ -146,6 +152,18 @@ fn wrong_usage_is_64_with_one_line_and_starts_nothing() {
         &["--log-level", "loud"],
         &["--log-format", "xml"],
         &["--tee=maybe"],
+        &["--memory-max", "much"],
+        &["--memory-max", "64MiX"],
+        &["--memory-max", "-1"],
+        &["--memory-max", "16777215"],
+        &["--memory-max", "65GiB"],
+        &["--when-full", "wait"],
+        &["--spool-max", ""],
+        &["--spool-max", "7MiB"],
+        &["--spool-max", "1000TiB"],
+        &["--spool-sync", "sometimes"],
+        &["--durable", "--spool-max", "0"],
+        &["--log-group", "g", "--durable", "--spool-max", "0B"],
     ] {
         let output = logpump(&[&["run"], options, &command].concat());
         let said = String::from_utf8(output.stderr).unwrap();
@@ -158,5 +176,32 @@ fn wrong_usage_is_64_with_one_line_and_starts_nothing() {
         let output = logpump(args);
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!((output.status.code(), said.lines().count()), (Some(64), 1), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn a_size_that_is_wrong_is_told_what_a_size_is_or_its_range() {
+    for (option, size, expected) in [
+        ("--memory-max", "64MiX", "write bytes, or a number with a unit, such as 64MiB, 500MB or 1GiB"),
+        ("--memory-max", "1MiB", "--memory-max: 1.0 MiB is not between 16.0 MiB and 64.0 GiB"),
+        ("--spool-max", "5 MB", "--spool-max: 4.8 MiB is not between 8.0 MiB and 64.0 TiB; 0 means no spool"),
+    ] {
+        let said = String::from_utf8(logpump(&["run", option, size, "--", "true"]).stderr).unwrap();
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
+#[test]
+fn options_of_an_outage_that_mean_nothing_are_said_to() {
+    let ended = Logpump::new("auto")
+        .into_files()
+        .args(&["--when-full", "block", "--spool-dir", "/nowhere", "--spool-max", "1GB", "--spool-sync", "always"])
+        .arg("--durable")
+        .command(&["true"])
+        .run();
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    for option in ["--when-full", "--spool-dir", "--spool-max", "--spool-sync", "--durable"] {
+        let expected = format!("{option} does nothing: no --log-group is given");
+        assert_eq!(ended.said.matches(&expected).count(), 1, "{}", ended.said);
     }
 }
