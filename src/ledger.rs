@@ -4,7 +4,7 @@
 //! (newline included). A line is counted as read when its end was seen. Bytes are booked piece by piece, a line once,
 //! when all its pieces have ended. Knows nothing of who books.
 
-use std::ops::{Add, AddAssign};
+use std::ops::{Add, AddAssign, SubAssign};
 
 use serde::Serialize;
 
@@ -25,6 +25,15 @@ impl Add for Count {
 
     fn add(self, other: Count) -> Count {
         Count { lines: self.lines + other.lines, bytes: self.bytes + other.bytes }
+    }
+}
+
+impl SubAssign for Count {
+    /// # Panics
+    /// If there is not so much.
+    fn sub_assign(&mut self, other: Count) {
+        let less = |from: u64, what: u64| from.checked_sub(what).expect("a count falls below zero");
+        *self = Count { lines: less(self.lines, other.lines), bytes: less(self.bytes, other.bytes) };
     }
 }
 
@@ -57,6 +66,8 @@ pub enum End {
     NoSpool,
     /// The same: there was room, but too little CPU time to encode as fast as lines came.
     CpuShort,
+    /// It was spooled, and cannot be read back: what is left of it is set aside.
+    Unreadable,
     /// Still here when the time to deliver was over.
     Shutdown,
     /// There is nowhere to write to.
@@ -88,6 +99,7 @@ impl End {
         End::DiskSlow,
         End::NoSpool,
         End::CpuShort,
+        End::Unreadable,
         End::Shutdown,
         End::NoSink,
         End::Internal,
@@ -98,7 +110,7 @@ impl End {
             End::Delivered => Kind::Delivered,
             End::Blank => Kind::Filtered,
             End::TooOld | End::Expired | End::TooNew | End::Invalid => Kind::Rejected,
-            End::SpoolFull | End::DiskSlow | End::NoSpool | End::CpuShort => Kind::Dropped,
+            End::SpoolFull | End::DiskSlow | End::NoSpool | End::CpuShort | End::Unreadable => Kind::Dropped,
             End::Shutdown | End::NoSink | End::Internal => Kind::Dropped,
         }
     }
@@ -116,6 +128,7 @@ impl End {
             End::DiskSlow => "disk_slow",
             End::NoSpool => "no_spool",
             End::CpuShort => "cpu_short",
+            End::Unreadable => "unreadable",
             End::Shutdown => "shutdown",
             End::NoSink => "no_sink",
             End::Internal => "internal",

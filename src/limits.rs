@@ -93,6 +93,19 @@ pub const BACKOFF_DRAIN_MAX: Duration = Duration::from_secs(1);
 /// A body that was throttled so often is worth a message: by then it has waited about half a minute.
 pub const ATTEMPTS_BEFORE_SAID: u32 = 10;
 
+// ---- Spool, as ship uses it ------------------------------------------------------------------
+
+/// Bodies that ship may have given to the spool and that are not stored yet; beyond it the disk counts as slow.
+pub const SPOOL_QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// A spool that refused is not asked before, unless room was made.
+pub const SPOOL_RETRY: Duration = Duration::from_secs(1);
+/// Bodies that came back from the disk and wait for a call: one to go next, one on its way.
+pub const BACKLOG_AHEAD_BODIES: usize = 2;
+/// Streams of adopted runs that are known at the same time; idle ones make room for others.
+pub const ADOPTED_STREAMS_MAX: usize = 512;
+/// The service refuses events that are older. Source: PutLogEvents API reference.
+pub const EVENT_AGE_MS_MAX: i64 = 14 * 24 * 60 * 60 * 1000;
+
 // ---- Timestamps ------------------------------------------------------------------------------
 
 /// How far timestamps may run ahead of the wall clock so that no two batches of a stream share a millisecond.
@@ -108,6 +121,8 @@ pub const TEE_CHUNK_BYTES_MAX: usize = 64 * 1024;
 pub const ERROR_CHARACTERS_MAX: usize = 600;
 /// logpump's own messages that may wait for a slow stderr; more are dropped and counted.
 pub const OWN_MESSAGES_MAX: usize = 1024;
+/// The SDK's clients, one per region and endpoint: adopted runs may have had others than we.
+pub const SDK_CLIENTS_MAX: usize = 8;
 /// The SDK's blocking calls (name resolution) at the same time.
 pub const SDK_THREADS_MAX: usize = 4;
 

@@ -12,7 +12,7 @@ use crate::clock;
 use crate::limits::{CHILDREN_MAX, DURATION_MAX, FLUSH_INTERVAL_MAX, FLUSH_INTERVAL_MIN};
 use crate::refusal::{EXIT_CANT_CREATE, Refusal};
 use crate::run::{Child, Destination, EngineWish, Plan};
-use crate::ship::{self, Target};
+use crate::ship::{self, DiskOptions, Target};
 
 const DEFAULT_DIRECTORY: &str = "logpump-logs";
 
@@ -42,6 +42,7 @@ pub fn plan(arguments: RunArguments) -> Result<Plan, Refusal> {
     let memory_max = room::memory_max(&arguments)?;
     // Also where nothing will be spooled: a mistake is one everywhere.
     let spool = room::spool(&arguments)?;
+    let disk = spool.as_ref().map(|spool| DiskOptions { bytes_max: spool.bytes_max, durable: spool.durable });
     let destination = destination(&arguments)?;
     Ok(Plan {
         oddities: oddities(&arguments, &destination),
@@ -54,6 +55,7 @@ pub fn plan(arguments: RunArguments) -> Result<Plan, Refusal> {
             max_in_flight,
             stream_window: arguments.stream_window.map_or(max_in_flight, usize::from),
             create_group: arguments.create_group,
+            disk,
         },
         engine: match arguments.engine {
             EngineChoice::Auto => EngineWish::Auto,

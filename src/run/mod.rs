@@ -113,7 +113,7 @@ pub fn run(mut plan: Plan) -> Result<u8, Refusal> {
     let spawned = spawn(&plan, files, &mut supervisor, &bells)?;
     let engine = choose_engine(&plan);
     let threads = Messages::start(plan.log_level, plan.log_format)
-        .and_then(|messages| Ok((messages, Pump::start(&plan, spawned.streams, engine.kind, &bells)?)));
+        .and_then(|messages| Ok((messages, Pump::start(&plan, spawned.streams, None, engine.kind, &bells)?)));
     let (messages, pump) = threads.map_err(|error| {
         supervisor.abandon();
         refused("cannot start a thread", error)

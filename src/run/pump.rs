@@ -16,7 +16,8 @@ use crate::report::tee::{self, Tee, TeeWriter};
 use crate::ring::Drainer;
 use crate::ship::control::{Control, Phase};
 use crate::ship::files::{self, LogFile};
-use crate::ship::{self, Sink};
+use crate::ship::{self, Ledgers, Sink};
+use crate::spool::{self, entry::Address};
 use crate::sys::bell::Bell;
 
 /// What the threads work on, one of each a child.
@@ -30,12 +31,15 @@ pub struct Streams {
 pub struct Pump {
     intake: JoinHandle<io::Result<intake::Outcome>>,
     remote: intake::Remote,
-    ship: JoinHandle<io::Result<Vec<Ledger>>>,
+    ship: JoinHandle<io::Result<Ledgers>>,
     shipped: Arc<AtomicBool>,
     taken_in: Arc<AtomicBool>,
     control: Arc<Control>,
     tee: Option<TeeWriter>,
 }
+
+/// In the report, the name of all that ended runs had left in the spool.
+const ADOPTED: &str = "(adopted)";
 
 /// What came of it all.
 pub struct Outcome {
@@ -49,12 +53,18 @@ pub struct Outcome {
 }
 
 impl Pump {
-    pub fn start(plan: &Plan, streams: Streams, kind: Kind, bells: &Bells) -> io::Result<Pump> {
+    pub fn start(
+        plan: &Plan,
+        streams: Streams,
+        spool: Option<spool::Handle>,
+        kind: Kind,
+        bells: &Bells,
+    ) -> io::Result<Pump> {
         let (tee, tee_writer) = plan.tee.then(|| tee::start(plan.children.len())).transpose()?.unzip();
         let control = Control::new(&bells.ship);
         let shipped = Arc::new(AtomicBool::new(false));
         let tell_main = TellMain { over: shipped.clone(), bell: bells.main.clone() };
-        let ship = start_ship(plan, streams.rings, streams.files, control.clone(), tee, tell_main)?;
+        let ship = start_ship(plan, streams.rings, streams.files, control.clone(), tee, spool, tell_main)?;
         let (remote, commands) = intake::remote(&bells.intake);
         let (sources, bell) = (streams.sources, bells.intake.clone());
         let taken_in = Arc::new(AtomicBool::new(false));
@@ -86,7 +96,12 @@ impl Pump {
         self.control.set(Phase::Drain);
     }
 
-    /// The time to deliver is over. First the rings end, then ship books what is in them.
+    /// The time to deliver is over: what is left goes to the spool.
+    pub fn spill(&self) {
+        self.control.set(Phase::Spill);
+    }
+
+    /// The time for that is over, too. First the rings end, then ship books what is in them.
     pub fn give_up(&self, end_by: Instant) {
         self.remote.send(Command::Abandon);
         wait_for(&self.taken_in, end_by);
@@ -111,7 +126,7 @@ impl Pump {
             // Without ship's counts all that is known of what it took is how many bytes they were.
             let mut ledger = ledgers.as_ref().map_or_else(
                 || Ledger::lost(intake.filled.get(index).copied().unwrap_or_default()),
-                |ledgers| ledgers[index].clone(),
+                |ledgers| ledgers.own[index].clone(),
             );
             if let Some(discarded) = intake.discarded.get(index) {
                 let count = Count::new(discarded.lines, discarded.bytes);
@@ -120,12 +135,12 @@ impl Pump {
             }
             StreamReport { name: child.spec.name.clone(), group: group.clone(), stream: child.stream.clone(), ledger }
         };
-        Outcome {
-            streams: plan.children.iter().enumerate().map(stream).collect(),
-            tee_dropped,
-            engine: intake.engine,
-            failed,
+        let mut streams: Vec<_> = plan.children.iter().enumerate().map(stream).collect();
+        if let Some(ledgers) = ledgers.as_ref().filter(|ledgers| ledgers.adopted.adopted != Count::default()) {
+            let ledger = ledgers.adopted.clone();
+            streams.push(StreamReport { name: ADOPTED.into(), group: None, stream: String::new(), ledger });
         }
+        Outcome { streams, tee_dropped, engine: intake.engine, failed }
     }
 }
 
@@ -135,8 +150,9 @@ fn start_ship(
     files: Vec<Option<LogFile>>,
     control: Arc<Control>,
     tee: Option<Tee>,
+    spool: Option<spool::Handle>,
     tell_main: TellMain,
-) -> io::Result<JoinHandle<io::Result<Vec<Ledger>>>> {
+) -> io::Result<JoinHandle<io::Result<Ledgers>>> {
     let thread = Builder::new().name("pump-ship".into());
     let options = plan.ship.clone();
     let sink = match &plan.destination {
@@ -146,15 +162,21 @@ fn start_ship(
             let streams = rings.into_iter().zip(files).map(|(ring, file)| files::Stream { ring, file }).collect();
             return thread.spawn(move || {
                 let _at_end = tell_main;
-                Ok(files::run(streams, options.linger, &control, tee))
+                let own = files::run(streams, options.linger, &control, tee);
+                Ok(Ledgers { own, adopted: Ledger::default() })
             });
         }
     };
-    let named = |(ring, child): (Drainer, &Child)| ship::Stream { name: child.stream.clone(), ring };
+    let address = |stream: &str| match &sink {
+        Sink::CloudWatch(target) => target.address(stream),
+        Sink::Null => Address { group: "null".to_owned(), stream: stream.to_owned(), ..Address::default() },
+    };
+    let named = |(ring, child): (Drainer, &Child)| ship::Stream { address: Arc::new(address(&child.stream)), ring };
     let streams = rings.into_iter().zip(&plan.children).map(named).collect();
+    let means = ship::Means { streams, sink, spool, control, tee };
     thread.spawn(move || {
         let _at_end = tell_main;
-        ship::run(streams, sink, &options, control, tee)
+        ship::run(means, &options)
     })
 }
 

@@ -4,7 +4,8 @@
 mod answer_size;
 mod verdict;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 use aws_sdk_cloudwatchlogs::Client;
 use aws_sdk_cloudwatchlogs::config::retry::RetryConfig;
@@ -19,7 +20,8 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use super::answer::{Answer, Rejected};
-use crate::limits::{CALL_TIMEOUT, CONNECT_TIMEOUT};
+use crate::limits::{CALL_TIMEOUT, CONNECT_TIMEOUT, SDK_CLIENTS_MAX};
+use crate::spool::entry::{Address, Entry};
 use answer_size::AnswerSize;
 use verdict::refused;
 
@@ -34,27 +36,43 @@ pub struct Target {
     pub gzip: bool,
 }
 
-/// Cheap to clone: one client, loaded at the first call, since finding region and credentials may itself take calls.
+impl Target {
+    /// A stream of this target.
+    pub fn address(&self, stream: &str) -> Address {
+        Address {
+            region: self.region.clone().unwrap_or_default(),
+            endpoint: self.endpoint_url.clone().unwrap_or_default(),
+            group: self.group.clone(),
+            stream: stream.to_owned(),
+        }
+    }
+}
+
+/// Cheap to clone. A client per region and endpoint, loaded at its first call, since finding region and credentials may
+/// itself take calls. Ours is one of them; adopted runs may have had others.
 #[derive(Clone)]
 pub struct CloudWatch {
     target: Arc<Target>,
-    client: Arc<OnceCell<Client>>,
+    clients: Arc<Mutex<HashMap<Place, Arc<OnceCell<Client>>>>>,
 }
+
+/// Region and endpoint; empty: what the SDK finds.
+type Place = (String, String);
 
 impl CloudWatch {
     pub fn new(target: Target) -> CloudWatch {
-        CloudWatch { target: Arc::new(target), client: Arc::new(OnceCell::new()) }
+        CloudWatch { target: Arc::new(target), clients: Arc::default() }
     }
 
-    pub async fn put(&self, stream: &str, payload: Bytes) -> Answer {
+    pub async fn put(&self, entry: &Entry) -> Answer {
+        let (gzip, payload) = (entry.gzip, entry.payload.clone());
         self.bounded(async {
-            let gzip = self.target.gzip;
             let sent = self
-                .client()
+                .client(&entry.address)
                 .await
                 .put_log_events()
-                .log_group_name(&self.target.group)
-                .log_stream_name(stream)
+                .log_group_name(&entry.address.group)
+                .log_stream_name(&entry.address.stream)
                 .set_log_events(Some(Vec::new()))
                 .customize()
                 .mutate_request(move |request| swap_body(request, &payload, gzip))
@@ -68,24 +86,19 @@ impl CloudWatch {
         .await
     }
 
-    pub async fn create_stream(&self, stream: &str) -> Answer {
+    pub async fn create_stream(&self, address: &Address) -> Answer {
         self.bounded(async {
-            let created = self
-                .client()
-                .await
-                .create_log_stream()
-                .log_group_name(&self.target.group)
-                .log_stream_name(stream)
-                .send()
-                .await;
-            created.map_or_else(|error| refused(&error), |_| Answer::Accepted(Rejected::default()))
+            let client = self.client(address).await;
+            let call = client.create_log_stream().log_group_name(&address.group).log_stream_name(&address.stream);
+            call.send().await.map_or_else(|error| refused(&error), |_| Answer::Accepted(Rejected::default()))
         })
         .await
     }
 
-    pub async fn create_group(&self) -> Answer {
+    pub async fn create_group(&self, address: &Address) -> Answer {
         self.bounded(async {
-            let created = self.client().await.create_log_group().log_group_name(&self.target.group).send().await;
+            let client = self.client(address).await;
+            let created = client.create_log_group().log_group_name(&address.group).send().await;
             created.map_or_else(|error| refused(&error), |_| Answer::Accepted(Rejected::default()))
         })
         .await
@@ -99,23 +112,32 @@ impl CloudWatch {
         })
     }
 
-    async fn client(&self) -> &Client {
-        self.client.get_or_init(|| load(&self.target)).await
+    async fn client(&self, address: &Address) -> Client {
+        let place = (address.region.clone(), address.endpoint.clone());
+        let client = {
+            let mut clients = self.clients.lock().expect("nobody panics with the clients");
+            if clients.len() >= SDK_CLIENTS_MAX && !clients.contains_key(&place) {
+                // What is in use stays alive in the calls that use it.
+                clients.clear();
+            }
+            clients.entry(place.clone()).or_default().clone()
+        };
+        client.get_or_init(|| load(&self.target, place)).await.clone()
     }
 }
 
-async fn load(target: &Target) -> Client {
+async fn load(target: &Target, (region, endpoint): Place) -> Client {
     let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(CALL_TIMEOUT).build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         // The core decides what is sent again and when.
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts)
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-    if let Some(region) = &target.region {
-        loader = loader.region(Region::new(region.clone()));
+    if !region.is_empty() {
+        loader = loader.region(Region::new(region));
     }
-    if let Some(url) = &target.endpoint_url {
-        loader = loader.endpoint_url(url);
+    if !endpoint.is_empty() {
+        loader = loader.endpoint_url(endpoint);
     }
     if let Some(client) = target.ca_bundle.as_ref().and_then(|pem| trusting(pem)) {
         loader = loader.http_client(client);

@@ -11,7 +11,9 @@ pub enum Phase {
     Run,
     /// The children have ended: deliver what is left.
     Drain,
-    /// The time to deliver is over. All rings have ended: book what is left.
+    /// The time to deliver is over: what is left goes to the disk.
+    Spill,
+    /// The time for that is over, too. All rings have ended: book what is left.
     GiveUp,
 }
 
@@ -35,6 +37,7 @@ impl Control {
         match self.phase.load(Ordering::Acquire) {
             0 => Phase::Run,
             1 => Phase::Drain,
+            2 => Phase::Spill,
             _ => Phase::GiveUp,
         }
     }

@@ -1,155 +1,127 @@
 //! The ship core: which body is sent when, and what every answer means. A state machine without I/O, clock or chance of
-//! its own: bodies, answers and the time come in, actions go out. The loop performs them; so may a simulation.
+//! its own: bodies, answers and the time come in, actions go out. The loop performs them; so does the simulation.
 //!
-//! A body is in exactly one place: waiting in its stream, or in a call. It leaves by being booked.
-//! This file has the bodies and their calls; `creation` has the streams and their group, `room` says what may be held.
+//! A body is in exactly one place: with its stream (fresh, or back from the disk), in a call, or on its way to the disk,
+//! or on disk alone. It leaves by being booked.
+//! This file has the bodies and their calls; `choose` says which goes next, `disk` what goes to the spool and comes
+//! back, `creation` has the streams and their groups, `room` says what may be held.
 
+mod choose;
 mod creation;
+mod disk;
 mod room;
+mod stream;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
-
-use bytes::Bytes;
 
 use super::answer::{Answer, Rejected};
 use super::backoff::{Pace, backoff};
 use super::notice::Notice;
-use super::parcel::{Books, Parcel};
+use super::parcel::{Books, Label, Parcel};
 use crate::ledger::{Count, End};
 use crate::limits::ATTEMPTS_BEFORE_SAID;
+use crate::spool::entry::{Address, Entry};
+use crate::spool::wire::Request;
 use creation::{Existence, Group};
+use disk::Disk;
+pub use disk::DiskOptions;
 pub use room::Open;
+use stream::{Call, CallState, Delivery, Stream};
 
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
     pub max_in_flight: usize,
     pub stream_window: usize,
     pub create_group: bool,
+    /// None: there is no spool.
+    pub disk: Option<DiskOptions>,
     pub seed: u64,
 }
 
 /// What the loop is to do. Each Send, CreateStream and CreateGroup is answered once.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Action {
-    Send { call: usize, stream: usize, payload: Bytes },
-    CreateStream { stream: usize },
-    CreateGroup,
+    Send { call: usize, stream: usize, entry: Arc<Entry> },
+    CreateStream { stream: usize, address: Arc<Address> },
+    CreateGroup { group: usize, address: Arc<Address> },
+    Spool(Request),
     Say(Notice),
 }
 
 pub struct Core {
     options: Options,
+    /// Our own, then those of adopted runs.
     streams: Vec<Stream>,
+    own_streams: usize,
+    /// The books of all adopted streams.
+    adopted: Books,
     /// One place for each call that may be in flight.
     calls: Vec<Option<Call>>,
     /// Said or asked for at the next poll.
     outbox: VecDeque<Action>,
     random: fastrand::Rng,
     creations_in_flight: usize,
-    group: Group,
-    group_missing_said: bool,
+    groups: Vec<Group>,
+    disk: Disk,
     /// Since when no call has got through.
     outage_since: Option<Instant>,
     /// How many calls of any kind got through: whether one did since another was sent.
     successes: u64,
     /// The stream that is looked at first, so that all have their turn.
     turn: usize,
+    /// The next free place is the backlog's.
+    backlog_turn: bool,
     held_bytes: usize,
     draining: bool,
+    /// Nothing is sent any more: what is here goes to the disk.
+    spilling: bool,
     throttling_said: bool,
 }
 
-struct Stream {
-    name: String,
-    books: Books,
-    /// Something will be sent to it.
-    begun: bool,
-    existence: Existence,
-    /// By number.
-    waiting: VecDeque<Delivery>,
-    next_number: u64,
-    in_flight: usize,
-    held_bytes: usize,
-    /// Nothing is sent before, because of trouble that only a person can mend.
-    hold_until: Option<Instant>,
-    troubles: u32,
-    /// How often it was missing since it last took a body.
-    vanished: u32,
-    trouble_said: bool,
-    rejection_said: bool,
-}
-
-/// A parcel, and how its delivery went so far.
-struct Delivery {
-    /// The order in which the stream's parcels were finished.
-    number: u64,
-    parcel: Parcel,
-    attempts: u32,
-    /// An answer was lost: the service may have the events already.
-    maybe_stored: bool,
-    /// The service, or the SDK, called it wrong.
-    refused: bool,
-}
-
-struct Call {
-    stream: usize,
-    delivery: Delivery,
-    /// `successes` when it was sent.
-    sent_after: u64,
-    state: CallState,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum CallState {
-    Flying,
-    /// `away`: the service could not be reached, so the next success anywhere ends the rest.
-    Resting {
-        until: Instant,
-        away: bool,
-    },
-}
-
 impl Core {
-    pub fn new(streams: Vec<String>, options: Options) -> Core {
+    pub fn new(streams: Vec<Arc<Address>>, options: Options) -> Core {
         assert!(options.max_in_flight > 0 && options.stream_window > 0);
-        let stream = |name| Stream {
-            name,
-            books: Books::default(),
-            begun: false,
-            existence: Existence::Unknown,
-            waiting: VecDeque::new(),
-            next_number: 0,
-            in_flight: 0,
-            held_bytes: 0,
-            hold_until: None,
-            troubles: 0,
-            vanished: 0,
-            trouble_said: false,
-            rejection_said: false,
-        };
-        Core {
+        let mut core = Core {
             options,
-            streams: streams.into_iter().map(stream).collect(),
+            streams: Vec::new(),
+            own_streams: streams.len(),
+            adopted: Books::default(),
             calls: (0..options.max_in_flight).map(|_| None).collect(),
             outbox: VecDeque::new(),
             random: fastrand::Rng::with_seed(options.seed),
             creations_in_flight: 0,
-            group: Group::AsFound,
-            group_missing_said: false,
+            groups: Vec::new(),
+            disk: Disk::new(options.disk),
             outage_since: None,
             successes: 0,
             turn: 0,
+            backlog_turn: false,
             held_bytes: 0,
             draining: false,
+            spilling: false,
             throttling_said: false,
+        };
+        for address in streams {
+            let group = core.group_of(&address);
+            core.streams.push(Stream::new(address, group));
         }
+        core
     }
 
     // ---- what comes in -----------------------------------------------------------------------
 
     pub fn books_mut(&mut self, stream: usize) -> &mut Books {
-        &mut self.streams[stream].books
+        if stream < self.own_streams { &mut self.streams[stream].books } else { &mut self.adopted }
+    }
+
+    /// The label of the stream's next parcel.
+    pub fn next_label(&mut self, stream: usize, serial: bool, gzip: bool) -> Label {
+        let stream = &mut self.streams[stream];
+        let sequence = stream.next_number;
+        stream.next_number += 1;
+        Label { address: stream.address.clone(), sequence, serial, gzip }
     }
 
     /// The stream has its first line: create it, while the batch fills.
@@ -158,14 +130,13 @@ impl Core {
     }
 
     pub fn offer(&mut self, stream: usize, parcel: Parcel) {
-        let bytes = parcel.memory_bytes();
-        self.held_bytes += bytes;
-        let stream = &mut self.streams[stream];
-        stream.held_bytes += bytes;
-        stream.begun = true;
-        let number = stream.next_number;
-        stream.next_number += 1;
-        stream.waiting.push_back(Delivery { number, parcel, attempts: 0, maybe_stored: false, refused: false });
+        self.hold_bytes(stream, parcel.memory_bytes());
+        self.streams[stream].begun = true;
+        let delivery = Delivery::fresh(parcel);
+        match self.disk_purpose(stream, &delivery) {
+            Some(purpose) => self.store(stream, delivery, purpose),
+            None => self.streams[stream].waiting.push_back(delivery),
+        }
     }
 
     /// The answer to a Send.
@@ -214,74 +185,112 @@ impl Core {
         }
     }
 
-    /// Nothing more will be sent: everything held ends like this.
+    /// Nothing more will be sent: everything held ends like this, unless it is on disk.
     pub fn give_up(&mut self, end: End) {
-        for call in &mut self.calls {
-            if let Some(call) = call.take() {
-                call.delivery.parcel.settle(end, &mut self.streams[call.stream].books);
-            }
-        }
-        for stream in &mut self.streams {
-            for delivery in stream.waiting.drain(..) {
-                delivery.parcel.settle(end, &mut stream.books);
-            }
+        let mut held: Vec<(usize, Delivery)> = self.take_pending();
+        held.extend(self.calls.iter_mut().filter_map(Option::take).map(|call| (call.stream, call.delivery)));
+        for (index, stream) in self.streams.iter_mut().enumerate() {
+            held.extend(stream.waiting.drain(..).chain(stream.backlog.drain(..)).map(|delivery| (index, delivery)));
             (stream.in_flight, stream.held_bytes) = (0, 0);
         }
         self.held_bytes = 0;
+        for (stream, delivery) in held {
+            if self.stays_on_disk(&delivery) {
+                self.left_on_disk(stream, &delivery);
+            } else {
+                delivery.parcel.settle(end, self.books_mut(stream));
+            }
+        }
+        self.leave_split_lines();
     }
 
     // ---- what goes out -----------------------------------------------------------------------
 
     /// The next thing to do now, until there is none.
     pub fn poll(&mut self, now: Instant) -> Option<Action> {
-        self.outbox.pop_front().or_else(|| self.resend(now)).or_else(|| self.create(now)).or_else(|| self.send(now))
+        if let Some(action) = self.outbox.pop_front() {
+            return Some(action);
+        }
+        if self.spilling {
+            return None;
+        }
+        self.resend(now).or_else(|| self.create(now)).or_else(|| self.send(now)).or_else(|| self.load(now))
     }
 
     /// When `poll`, which has just said that there is nothing, will have something without anything coming in.
-    pub fn next_due(&self) -> Option<Instant> {
+    pub fn next_due(&self, now: Instant) -> Option<Instant> {
+        if self.spilling {
+            return None;
+        }
         let resting = self.calls.iter().flatten().filter_map(|call| match call.state {
             CallState::Resting { until, .. } => Some(until),
             CallState::Flying => None,
         });
         // Only what time alone sets free: a stream that also waits for an answer would have the loop spin.
         let free = self.calls.iter().any(Option::is_none);
-        let held = self.streams.iter().filter(|stream| free && self.is_ready(stream));
-        let held = held.filter_map(|stream| stream.hold_until);
-        resting.chain(held).chain(self.next_creation()).min()
+        let is_ready = |stream: &&Stream| {
+            free && (self.is_ready(stream, stream.waiting.front()) || self.is_ready(stream, stream.backlog.front()))
+        };
+        let held = self.streams.iter().filter(is_ready).filter_map(|stream| stream.hold_until);
+        resting.chain(held).chain(self.next_creation()).chain(self.next_load(now)).min()
     }
 
     /// Holds nothing that still has to be delivered.
-    pub fn is_empty(&self) -> bool {
-        self.calls.iter().all(Option::is_none) && self.streams.iter().all(|stream| stream.waiting.is_empty())
+    pub fn is_empty(&self, now: Instant) -> bool {
+        self.calls.iter().all(Option::is_none)
+            && self.streams.iter().all(|stream| stream.waiting.is_empty() && stream.backlog.is_empty())
+            && self.disk_is_empty(now)
     }
 
-    /// Lines and bytes of a stream that are in bodies.
+    /// Lines and bytes of one of our own streams that are in bodies in memory.
     pub fn held(&self, stream: usize) -> Count {
-        let calls = self.calls.iter().flatten().filter(|call| call.stream == stream);
-        let waiting = self.streams[stream].waiting.iter().map(|delivery| delivery.parcel.held());
         let lines = self.streams[stream].books.split.lines_in_memory();
-        calls.map(|call| call.delivery.parcel.held()).chain(waiting).fold(Count::new(lines, 0), |sum, held| sum + held)
+        self.held_parcels(|owner| owner == stream) + Count::new(lines, 0)
+    }
+
+    /// The same for all adopted streams.
+    fn held_adopted(&self) -> Count {
+        self.held_parcels(|owner| owner >= self.own_streams)
+    }
+
+    fn held_parcels(&self, of: impl Fn(usize) -> bool) -> Count {
+        let calls = self.calls.iter().flatten().filter(|call| of(call.stream)).map(|call| &call.delivery);
+        let streams = self.streams.iter().enumerate().filter(|(index, _)| of(*index));
+        let resting = streams.flat_map(|(_, stream)| stream.resting());
+        let pending = self.pending().filter(|(stream, _)| of(*stream)).map(|(_, delivery)| delivery);
+        calls.chain(resting).chain(pending).fold(Count::default(), |sum, delivery| sum + delivery.parcel.held())
+    }
+
+    fn hold_bytes(&mut self, stream: usize, bytes: usize) {
+        self.held_bytes += bytes;
+        self.streams[stream].held_bytes += bytes;
+    }
+
+    fn free_bytes(&mut self, stream: usize, bytes: usize) {
+        self.held_bytes -= bytes;
+        self.streams[stream].held_bytes -= bytes;
     }
 
     // ---- verdicts ----------------------------------------------------------------------------
 
     fn accepted(&mut self, call: Call, rejected: Rejected, now: Instant) {
-        let parcel = call.delivery.parcel;
-        let bytes = parcel.memory_bytes();
-        self.held_bytes -= bytes;
-        let stream = &mut self.streams[call.stream];
+        let index = call.stream;
+        let stream = &mut self.streams[index];
         stream.in_flight -= 1;
-        stream.held_bytes -= bytes;
         stream.vanished = 0;
-        if rejected.none() {
-            parcel.settle(End::Delivered, &mut stream.books);
-        } else {
-            if !std::mem::replace(&mut stream.rejection_said, true) {
-                self.outbox.push_back(Action::Say(Notice::Rejected { stream: stream.name.clone() }));
-            }
-            parcel.settle_each(|event| verdict(rejected, event), &mut stream.books);
+        if !rejected.none() && !std::mem::replace(&mut stream.rejection_said, true) {
+            let stream = stream.name().to_owned();
+            self.outbox.push_back(Action::Say(Notice::Rejected { stream }));
         }
-        self.reached(call.stream, now);
+        self.end(index, call.delivery, |event| verdict(rejected, event));
+        self.reached(index, now);
+    }
+
+    /// A body has its end, event by event.
+    fn end(&mut self, stream: usize, delivery: Delivery, end_of: impl Fn(usize) -> End) {
+        self.free_bytes(stream, delivery.parcel.memory_bytes());
+        self.forget_on_disk(stream, &delivery);
+        delivery.parcel.settle_each(end_of, self.books_mut(stream));
     }
 
     /// Did no call get through since one was sent, `successes` being this? Else its failure is its own.
@@ -301,7 +310,7 @@ impl Core {
         self.successes += 1;
         // While a body is refused again and again, the success of another is no end of the trouble.
         let flying = self.calls.iter().flatten().filter(|call| call.stream == stream).map(|call| &call.delivery);
-        if !flying.chain(&self.streams[stream].waiting).any(|delivery| delivery.refused) {
+        if !flying.chain(self.streams[stream].resting()).any(|delivery| delivery.refused) {
             let stream = &mut self.streams[stream];
             (stream.troubles, stream.trouble_said) = (0, false);
         }
@@ -333,12 +342,11 @@ impl Core {
     fn put_back(&mut self, call: Call) {
         let stream = &mut self.streams[call.stream];
         stream.in_flight -= 1;
-        let place = stream.waiting.partition_point(|delivery| delivery.number < call.delivery.number);
-        stream.waiting.insert(place, call.delivery);
+        stream.put_back(call.delivery);
     }
 
-    fn hold(&mut self, stream: usize, now: Instant) {
-        let stream = &mut self.streams[stream];
+    fn hold(&mut self, index: usize, now: Instant) {
+        let stream = &mut self.streams[index];
         if stream.hold_until.is_some_and(|until| until > now) {
             // Of the calls that flew together, the first refusal counts: a window full of them is one trouble.
             return;
@@ -346,56 +354,14 @@ impl Core {
         stream.troubles += 1;
         let wait = backoff(Pace::Slow, stream.troubles, self.draining, &mut self.random);
         stream.hold_until = Some(now + wait);
+        self.backlog_to_disk(index);
     }
 
     fn say_trouble(&mut self, stream: usize, detail: String) {
         let stream = &mut self.streams[stream];
         if !std::mem::replace(&mut stream.trouble_said, true) {
-            self.outbox.push_back(Action::Say(Notice::Trouble { stream: stream.name.clone(), detail }));
+            self.outbox.push_back(Action::Say(Notice::Trouble { stream: stream.name().to_owned(), detail }));
         }
-    }
-
-    // ---- choices -----------------------------------------------------------------------------
-
-    fn resend(&mut self, now: Instant) -> Option<Action> {
-        let due = |call: &Call| matches!(call.state, CallState::Resting { until, .. } if until <= now);
-        let slot = self.calls.iter().position(|call| call.as_ref().is_some_and(due))?;
-        let call = self.calls[slot].take()?;
-        Some(self.fly(slot, call.stream, call.delivery))
-    }
-
-    fn send(&mut self, now: Instant) -> Option<Action> {
-        let slot = self.calls.iter().position(Option::is_none)?;
-        let count = self.streams.len();
-        let may_send = |stream: &Stream| self.is_ready(stream) && stream.hold_until.is_none_or(|until| until <= now);
-        let index =
-            (0..count).map(|offset| (self.turn + offset) % count).find(|index| may_send(&self.streams[*index]))?;
-        self.turn = index + 1;
-        let stream = &mut self.streams[index];
-        let delivery = stream.waiting.pop_front()?;
-        stream.hold_until = None;
-        stream.in_flight += 1;
-        Some(self.fly(slot, index, delivery))
-    }
-
-    /// All but a hold lets its next body go.
-    fn is_ready(&self, stream: &Stream) -> bool {
-        let Some(first) = stream.waiting.front() else { return false };
-        let window = if first.parcel.serial { 1 } else { self.options.stream_window };
-        stream.existence == Existence::Exists && stream.in_flight < window
-    }
-
-    fn fly(&mut self, slot: usize, stream: usize, mut delivery: Delivery) -> Action {
-        let ledger = &mut self.streams[stream].books.ledger;
-        ledger.calls += 1;
-        ledger.retries += u64::from(delivery.attempts > 0);
-        if delivery.maybe_stored {
-            ledger.duplicates += delivery.parcel.events() as u64;
-        }
-        delivery.attempts = delivery.attempts.saturating_add(1);
-        let payload = delivery.parcel.payload.clone();
-        self.calls[slot] = Some(Call { stream, delivery, sent_after: self.successes, state: CallState::Flying });
-        Action::Send { call: slot, stream, payload }
     }
 }
 

@@ -66,6 +66,16 @@ impl Feed {
         self.ring.awake();
     }
 
+    /// Its ring is half full, or will not fill any more: rather to the disk with a body than to wait for a call.
+    pub fn is_pressing(&self) -> bool {
+        self.ring.ended() || self.ring.occupied_bytes() >= self.ring.capacity() / 2
+    }
+
+    /// Arms a wake-up for when it begins to press. False: it has begun.
+    pub fn may_sleep_until_pressing(&self) -> bool {
+        self.is_pressing() || self.ring.sleep_until(self.ring.released() + self.ring.capacity() as u64 / 2)
+    }
+
     /// Takes what the ring has, up to one finished batch (and the beginning of the next), and hands the bytes that it is
     /// done with to `copy`.
     pub fn visit(&mut self, now: Now, books: &mut Books, copy: impl FnOnce(&[u8])) -> Option<Finished> {
@@ -142,7 +152,7 @@ impl Feed {
                 if !whole && record.ends {
                     // Its first pieces may be in a body, or nowhere.
                     books.split.began(record.line, true);
-                    if let Some(worst) = books.split.ended(record.line, end) {
+                    if let Some(worst) = books.split.ended(record.line, true, end) {
                         books.ledger.book(worst, Count::new(1, 0));
                     }
                 }

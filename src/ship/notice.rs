@@ -5,18 +5,45 @@ use std::time::Duration;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    Outage { detail: String },
-    Reached { after: Duration },
-    GroupMissing { detail: String },
-    Throttled { attempts: u32 },
-    Trouble { stream: String, detail: String },
-    Rejected { stream: String },
+    Outage {
+        detail: String,
+    },
+    Reached {
+        after: Duration,
+    },
+    GroupMissing {
+        group: String,
+        detail: String,
+    },
+    Throttled {
+        attempts: u32,
+    },
+    Trouble {
+        stream: String,
+        detail: String,
+    },
+    Rejected {
+        stream: String,
+    },
+    /// Entries of an ended run's spool are ours now.
+    Adopted {
+        entries: u64,
+        lines: u64,
+    },
+    SpoolRefuses {
+        why: String,
+    },
+    SpoolTakes,
+    SpoolDied,
+    SetAside {
+        what: String,
+    },
 }
 
 impl Notice {
     /// Good news is no warning.
     pub fn is_news(&self) -> bool {
-        matches!(self, Notice::Reached { .. })
+        matches!(self, Notice::Reached { .. } | Notice::Adopted { .. } | Notice::SpoolTakes)
     }
 }
 
@@ -29,9 +56,9 @@ impl fmt::Display for Notice {
             Notice::Reached { after } => {
                 write!(f, "CloudWatch Logs answers again after {:.1} s", after.as_secs_f64())
             }
-            Notice::GroupMissing { detail } => write!(
+            Notice::GroupMissing { group, detail } => write!(
                 f,
-                "the log group does not exist ({detail}); lines are kept: create it, or start with --create-group"
+                "the log group does not exist: {group} ({detail}); lines are kept: create it, or start with --create-group"
             ),
             Notice::Throttled { attempts } => write!(
                 f,
@@ -48,6 +75,23 @@ impl fmt::Display for Notice {
                 "CloudWatch Logs rejected events of stream {stream} for their age (older than 14 days or the group's \
                  retention, or more than 2 hours ahead): counted as rejected in the report; check this machine's clock"
             ),
+            Notice::Adopted { entries, lines } => {
+                write!(
+                    f,
+                    "an ended run left {entries} bodies ({lines} lines) in the spool directory: they are sent now"
+                )
+            }
+            Notice::SpoolRefuses { why } => write!(
+                f,
+                "the spool takes nothing more: {why}; lines stay in memory while there is room, then --when-full decides:                  free some disk space, or raise --spool-max"
+            ),
+            Notice::SpoolTakes => write!(f, "the spool takes bodies again"),
+            Notice::SpoolDied => write!(
+                f,
+                "the spool has failed, a fault of logpump's; please report it; lines stay in memory while there is room, \
+                 then --when-full decides; what is on disk waits for the next run"
+            ),
+            Notice::SetAside { what } => write!(f, "the spool has bytes that cannot be read, and keeps them: {what}"),
         }
     }
 }

@@ -1,10 +1,13 @@
-//! A finished body on its way: the bytes of the call, unchanged until its verdict, and what the ledger must book then.
+//! A finished body on its way: the entry whose bytes stay unchanged until its verdict, and what the ledger must book then.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::split::SplitLines;
-use crate::batch::{Body, Piece};
+use crate::batch::Body;
 use crate::ledger::{Count, End, Ledger};
+use crate::spool::entry::{Address, Entry};
 
 /// One stream's books: the counts, and the lines that are in several events.
 #[derive(Debug, Default)]
@@ -13,68 +16,93 @@ pub struct Books {
     pub split: SplitLines,
 }
 
+/// What is not in a body, and belongs to its entry.
+pub struct Label {
+    pub address: Arc<Address>,
+    pub sequence: u64,
+    pub serial: bool,
+    pub gzip: bool,
+}
+
 #[derive(Debug)]
 pub struct Parcel {
-    /// The request body as sent: JSON, or JSON compressed.
-    pub payload: Bytes,
-    /// May be sent only when no earlier parcel of its stream is in flight.
-    pub serial: bool,
-    raw_lengths: Vec<u32>,
-    pieces: Vec<Piece>,
+    pub entry: Arc<Entry>,
+    /// Whole lines; of an adopted one also those whose last piece is in it.
     lines: u64,
     raw_bytes: u64,
+    /// Another run read these lines: what became of the other pieces of a cut line is not known here.
+    adopted: bool,
 }
 
 impl Parcel {
-    pub fn new(body: Body, serial: bool, encode: impl FnOnce(Vec<u8>) -> Vec<u8>) -> Parcel {
-        Parcel {
-            payload: Bytes::from(encode(body.json)),
-            serial,
+    pub fn new(body: Body, label: Label, encode: impl FnOnce(Vec<u8>) -> Vec<u8>) -> Parcel {
+        let (lines, raw_bytes) = (body.lines, body.raw_bytes);
+        let entry = Entry {
+            address: label.address,
+            sequence: label.sequence,
+            first_ms: body.first_ms,
+            last_ms: body.last_ms,
+            serial: label.serial,
+            gzip: label.gzip,
             raw_lengths: body.raw_lengths,
             pieces: body.pieces,
-            lines: body.lines,
-            raw_bytes: body.raw_bytes,
-        }
+            payload: Bytes::from(encode(body.json)),
+        };
+        Parcel { entry: Arc::new(entry), lines, raw_bytes, adopted: false }
     }
 
-    /// What the ledger counts as in memory; lines in pieces are counted by `SplitLines`.
+    /// Of this run, and on disk meanwhile.
+    pub fn back(entry: Entry) -> Parcel {
+        let (lines, raw_bytes) = (entry.whole_lines(), entry.count().bytes);
+        Parcel { entry: Arc::new(entry), lines, raw_bytes, adopted: false }
+    }
+
+    pub fn adopted(entry: Entry) -> Parcel {
+        let count = entry.count();
+        Parcel { entry: Arc::new(entry), lines: count.lines, raw_bytes: count.bytes, adopted: true }
+    }
+
+    /// What the ledger counts where the parcel lies; lines in pieces are counted by `SplitLines`.
     pub fn held(&self) -> Count {
         Count::new(self.lines, self.raw_bytes)
     }
 
     pub fn events(&self) -> usize {
-        self.raw_lengths.len()
+        self.entry.raw_lengths.len()
     }
 
     pub fn memory_bytes(&self) -> usize {
-        self.payload.len() + size_of_val(&self.raw_lengths[..]) + size_of_val(&self.pieces[..])
+        self.entry.memory_bytes()
     }
 
     /// Books every event as ended like this.
     pub fn settle(self, end: End, books: &mut Books) {
-        books.ledger.book(end, Count::new(self.lines, self.raw_bytes));
-        for piece in &self.pieces {
-            end_piece(piece.line, end, books);
+        books.ledger.book(end, self.held());
+        if !self.adopted {
+            for piece in &self.entry.pieces {
+                end_piece(piece.line, piece.ends, end, books);
+            }
         }
     }
 
     /// Books every event on its own.
     pub fn settle_each(self, end_of: impl Fn(usize) -> End, books: &mut Books) {
-        let mut pieces = self.pieces.iter().peekable();
-        for (index, raw_length) in self.raw_lengths.iter().enumerate() {
+        let mut pieces = self.entry.pieces.iter().peekable();
+        for (index, raw_length) in self.entry.raw_lengths.iter().enumerate() {
             let end = end_of(index);
             let piece = pieces.next_if(|piece| piece.event as usize == index);
-            let lines = u64::from(piece.is_none());
-            books.ledger.book(end, Count::new(lines, u64::from(*raw_length)));
-            if let Some(piece) = piece {
-                end_piece(piece.line, end, books);
+            // A marker of our own stands for no pipe byte, and is no line.
+            let is_line = *raw_length > 0 && piece.is_none_or(|piece| self.adopted && piece.ends);
+            books.ledger.book(end, Count::new(u64::from(is_line), u64::from(*raw_length)));
+            if let (Some(piece), false) = (piece, self.adopted) {
+                end_piece(piece.line, piece.ends, end, books);
             }
         }
     }
 }
 
-fn end_piece(line: u64, end: End, books: &mut Books) {
-    if let Some(worst) = books.split.ended(line, end) {
+fn end_piece(line: u64, last: bool, end: End, books: &mut Books) {
+    if let Some(worst) = books.split.ended(line, last, end) {
         books.ledger.book(worst, Count::new(1, 0));
     }
 }

@@ -1,15 +1,24 @@
 //! The streams and their group: what is created when, and what every answer to that means.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::super::answer::Answer;
 use super::super::backoff::{Pace, backoff};
 use super::super::notice::Notice;
-use super::{Action, Core};
+use super::{Action, Core, Stream};
 use crate::limits::{ATTEMPTS_BEFORE_SAID, CREATIONS_IN_FLIGHT_MAX};
+use crate::spool::entry::Address;
+
+pub(super) struct Group {
+    /// Of any of its streams.
+    pub address: Arc<Address>,
+    pub state: GroupState,
+    pub missing_said: bool,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Group {
+pub(super) enum GroupState {
     /// Ours is not to ask.
     AsFound,
     BeingCreated,
@@ -33,6 +42,33 @@ pub(super) enum Existence {
 }
 
 impl Core {
+    /// The group's place; it is made when it is first asked for.
+    pub(super) fn group_of(&mut self, address: &Arc<Address>) -> usize {
+        let same = |group: &Group| {
+            let known = &group.address;
+            (&known.region, &known.endpoint, &known.group) == (&address.region, &address.endpoint, &address.group)
+        };
+        if let Some(known) = self.groups.iter().position(same) {
+            return known;
+        }
+        let fresh = Group { address: address.clone(), state: GroupState::AsFound, missing_said: false };
+        // The place of one that no stream needs any more: adopted runs may have had any number.
+        let is_unused = |group: &usize| {
+            self.groups[*group].state != GroupState::BeingCreated
+                && self.streams.iter().all(|stream| stream.group != *group)
+        };
+        match (0..self.groups.len()).find(is_unused) {
+            Some(unused) => {
+                self.groups[unused] = fresh;
+                unused
+            }
+            None => {
+                self.groups.push(fresh);
+                self.groups.len() - 1
+            }
+        }
+    }
+
     /// A body's stream was not found. Whichever is missing, the stream or its group: creating the stream finds out.
     pub(super) fn vanished(&mut self, stream: usize, now: Instant) {
         let draining = self.draining;
@@ -46,7 +82,8 @@ impl Core {
         } else {
             // It was created, and yet it is not there: do not ask in a circle.
             if stream.vanished == ATTEMPTS_BEFORE_SAID {
-                let (stream, detail) = (stream.name.clone(), "it is created, and missing again and again".to_owned());
+                let (stream, detail) =
+                    (stream.name().to_owned(), "it is created, and missing again and again".to_owned());
                 self.outbox.push_back(Action::Say(Notice::Trouble { stream, detail }));
             }
             let wait = backoff(Pace::Fast, stream.vanished, draining, &mut self.random);
@@ -57,28 +94,33 @@ impl Core {
     /// The answer to a CreateStream.
     pub fn stream_created(&mut self, stream: usize, answer: Answer, now: Instant) {
         self.creations_in_flight -= 1;
+        let group = self.streams[stream].group;
+        let state = self.groups[group].state;
         match answer {
             Answer::Accepted(_) => {
                 self.streams[stream].existence = Existence::Exists;
                 // Should the group go missing later, that is a new trouble.
-                self.group_missing_said = false;
-                if self.group == Group::Created {
-                    self.group = Group::AsFound;
+                self.groups[group].missing_said = false;
+                if state == GroupState::Created {
+                    self.groups[group].state = GroupState::AsFound;
                 }
                 self.reached(stream, now);
             }
-            Answer::NotFound(_) if self.options.create_group && self.group != Group::Created => {
+            Answer::NotFound(_) if self.options.create_group && state != GroupState::Created => {
                 self.streams[stream].existence = Existence::Unknown;
-                if std::mem::replace(&mut self.group, Group::BeingCreated) != Group::BeingCreated {
-                    self.outbox.push_back(Action::CreateGroup);
+                if state != GroupState::BeingCreated {
+                    self.groups[group].state = GroupState::BeingCreated;
+                    let address = self.groups[group].address.clone();
+                    self.outbox.push_back(Action::CreateGroup { group, address });
                 }
             }
-            Answer::NotFound(_) if self.group == Group::Created && self.streams[stream].troubles == 0 => {
+            Answer::NotFound(_) if state == GroupState::Created && self.streams[stream].troubles == 0 => {
                 self.retry_creation(stream, Pace::Fast, false, now);
             }
             Answer::NotFound(detail) => {
-                if !std::mem::replace(&mut self.group_missing_said, true) {
-                    self.outbox.push_back(Action::Say(Notice::GroupMissing { detail }));
+                if !std::mem::replace(&mut self.groups[group].missing_said, true) {
+                    let name = self.groups[group].address.group.clone();
+                    self.outbox.push_back(Action::Say(Notice::GroupMissing { group: name, detail }));
                 }
                 self.retry_creation(stream, Pace::Slow, false, now);
             }
@@ -87,25 +129,27 @@ impl Core {
     }
 
     /// The answer to a CreateGroup: the streams that wait for it try again.
-    pub fn group_created(&mut self, answer: Answer, now: Instant) {
+    pub fn group_created(&mut self, group: usize, answer: Answer, now: Instant) {
         if let Answer::Accepted(_) = answer {
-            self.group = Group::Created;
+            self.groups[group].state = GroupState::Created;
             return;
         }
-        self.group = Group::AsFound;
-        for stream in 0..self.streams.len() {
-            if self.streams[stream].begun && self.streams[stream].existence == Existence::Unknown {
-                self.creation_failed(stream, answer.clone(), now);
+        self.groups[group].state = GroupState::AsFound;
+        for index in 0..self.streams.len() {
+            let stream = &self.streams[index];
+            if stream.group == group && stream.begun && stream.existence == Existence::Unknown {
+                self.creation_failed(index, answer.clone(), now);
             }
         }
     }
 
     pub(super) fn create(&mut self, now: Instant) -> Option<Action> {
-        if !self.may_create() {
+        if self.creations_in_flight >= CREATIONS_IN_FLIGHT_MAX {
             return None;
         }
         let stream = self.streams.iter().position(|stream| {
             stream.begun
+                && self.may_create(stream)
                 && match stream.existence {
                     Existence::Unknown => true,
                     Existence::Resting { until, .. } => until <= now,
@@ -114,20 +158,24 @@ impl Core {
         })?;
         self.streams[stream].existence = Existence::BeingCreated { sent_after: self.successes };
         self.creations_in_flight += 1;
-        Some(Action::CreateStream { stream })
+        Some(Action::CreateStream { stream, address: self.streams[stream].address.clone() })
     }
 
     /// When `create` will have something to do without an answer coming in.
     pub(super) fn next_creation(&self) -> Option<Instant> {
-        let resting = self.streams.iter().filter_map(|stream| match stream.existence {
+        if self.creations_in_flight >= CREATIONS_IN_FLIGHT_MAX {
+            return None;
+        }
+        let resting = self.streams.iter().filter(|stream| stream.begun && self.may_create(stream));
+        let resting = resting.filter_map(|stream| match stream.existence {
             Existence::Resting { until, .. } => Some(until),
             _ => None,
         });
-        if self.may_create() { resting.min() } else { None }
+        resting.min()
     }
 
-    fn may_create(&self) -> bool {
-        self.creations_in_flight < CREATIONS_IN_FLIGHT_MAX && self.group != Group::BeingCreated
+    fn may_create(&self, stream: &Stream) -> bool {
+        self.groups[stream.group].state != GroupState::BeingCreated
     }
 
     fn creation_failed(&mut self, stream: usize, answer: Answer, now: Instant) {
@@ -152,10 +200,13 @@ impl Core {
         }
     }
 
-    fn retry_creation(&mut self, stream: usize, pace: Pace, away: bool, now: Instant) {
-        let stream = &mut self.streams[stream];
+    fn retry_creation(&mut self, index: usize, pace: Pace, away: bool, now: Instant) {
+        let stream = &mut self.streams[index];
         stream.troubles += 1;
         let wait = backoff(pace, stream.troubles, self.draining, &mut self.random);
         stream.existence = Existence::Resting { until: now + wait, away };
+        if pace == Pace::Slow {
+            self.backlog_to_disk(index);
+        }
     }
 }

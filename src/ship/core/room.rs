@@ -12,8 +12,14 @@ pub struct Open {
 
 impl Core {
     /// May another body of this stream be finished?
-    pub fn accepts(&self, stream: usize) -> bool {
-        self.streams[stream].waiting.len() < WAITING_BODIES_PER_STREAM_MAX
+    /// `pressing`: it would rather go to the disk than wait.
+    pub fn accepts(&self, stream: usize, pressing: bool) -> bool {
+        if self.spilling {
+            return !self.disk_is_behind();
+        }
+        let has_place = self.streams[stream].waiting.len() < WAITING_BODIES_PER_STREAM_MAX;
+        let durable = self.options.disk.is_some_and(|disk| disk.durable);
+        (has_place && !(durable && self.disk_is_behind())) || (pressing && self.disk_takes_next(stream))
     }
 
     /// May this stream take more out of its ring? `open` is what it, and what all streams, have in open batches.
@@ -30,11 +36,11 @@ impl Core {
         self.held_bytes + open.all_bytes >= self.bound() && open.own_bytes >= self.share()
     }
 
-    fn bound(&self) -> usize {
+    pub(super) fn bound(&self) -> usize {
         (self.options.max_in_flight + WAITING_BODIES_MAX) * BODY_BYTES_TYPICAL
     }
 
     fn share(&self) -> usize {
-        self.bound() / self.streams.len()
+        self.bound() / self.own_streams
     }
 }

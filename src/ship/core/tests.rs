@@ -18,7 +18,7 @@ const ACTIONS_AT_ONE_INSTANT_MAX: usize = 200;
 const RAW_BYTES: u32 = 10;
 
 fn options(max_in_flight: usize, stream_window: usize) -> Options {
-    Options { max_in_flight, stream_window, create_group: false, seed: 7 }
+    Options { max_in_flight, stream_window, create_group: false, disk: None, seed: 7 }
 }
 
 fn ok() -> Answer {
@@ -59,6 +59,15 @@ fn body(name: &str, events: u32) -> Body {
     }
 }
 
+fn addresses(streams: usize) -> Vec<Arc<Address>> {
+    let address = |stream| Address { group: "/g".into(), stream: format!("stream-{stream}"), ..Address::default() };
+    (0..streams).map(|stream| Arc::new(address(stream))).collect()
+}
+
+fn label(sequence: u64, serial: bool) -> Label {
+    Label { address: Arc::default(), sequence, serial, gzip: false }
+}
+
 /// What became of an offered body.
 struct Fate {
     stream: usize,
@@ -79,8 +88,7 @@ struct Rig {
 
 impl Rig {
     fn new(streams: usize, options: Options) -> Rig {
-        let names = (0..streams).map(|stream| format!("stream-{stream}")).collect();
-        Rig { core: Core::new(names, options), now: clock::now(), fates: BTreeMap::new() }
+        Rig { core: Core::new(addresses(streams), options), now: clock::now(), fates: BTreeMap::new() }
     }
 
     /// With streams that exist.
@@ -106,9 +114,10 @@ impl Rig {
         let ended_pieces = body.pieces.iter().filter(|piece| piece.ends).count() as u64;
         books.ledger.read += Count::new(body.lines + ended_pieces, body.raw_bytes);
         body.pieces.iter().for_each(|piece| books.split.began(piece.line, piece.ends));
-        let parcel = Parcel::new(body, serial, |json| json);
-        let bytes_at = parcel.payload.as_ptr();
-        let number = self.core.streams[stream].next_number;
+        let label = self.core.next_label(stream, serial, false);
+        let number = label.sequence;
+        let parcel = Parcel::new(body, label, |json| json);
+        let bytes_at = parcel.entry.payload.as_ptr();
         let fate = Fate { stream, number, serial, bytes_at, call: None, over: false };
         assert!(self.fates.insert(name.to_owned(), fate).is_none(), "two bodies are called {name}");
         self.core.offer(stream, parcel);
@@ -124,14 +133,15 @@ impl Rig {
             assert!(actions.len() < ACTIONS_AT_ONE_INSTANT_MAX, "it asks in a circle: {actions:?}");
             self.check();
         }
-        let due = self.core.next_due();
+        let due = self.core.next_due(self.now);
         assert!(due.is_none_or(|due| due > self.now), "due is {due:?} at {:?}: the loop would spin", self.now);
         actions
     }
 
     fn perform(&mut self, action: Action) -> String {
         match action {
-            Action::Send { call, stream, payload } => {
+            Action::Send { call, stream, entry } => {
+                let payload = &entry.payload;
                 let name = String::from_utf8(payload.to_vec()).unwrap();
                 let sooner = self.fates.values().any(|other| {
                     let fate = &self.fates[&name];
@@ -144,8 +154,9 @@ impl Rig {
                 fate.call = Some(call);
                 format!("send {name}")
             }
-            Action::CreateStream { stream } => format!("create {stream}"),
-            Action::CreateGroup => "create group".into(),
+            Action::CreateStream { stream, .. } => format!("create {stream}"),
+            Action::CreateGroup { .. } => "create group".into(),
+            Action::Spool(request) => format!("spool {request:?}"),
             Action::Say(notice) => match notice {
                 Notice::Outage { .. } => "say outage".into(),
                 Notice::Reached { .. } => "say reached".into(),
@@ -153,6 +164,7 @@ impl Rig {
                 Notice::Throttled { .. } => "say throttled".into(),
                 Notice::Trouble { stream, .. } => format!("say trouble of {stream}"),
                 Notice::Rejected { stream } => format!("say rejected of {stream}"),
+                other => format!("say {other}"),
             },
         }
     }
@@ -175,13 +187,13 @@ impl Rig {
     }
 
     fn group_created(&mut self, answer: Answer) {
-        self.core.group_created(answer, self.now);
+        self.core.group_created(0, answer, self.now);
         self.check();
     }
 
     /// Lets the time pass until something is due. How long that was.
     fn pass(&mut self) -> Duration {
-        let due = self.core.next_due().expect("something is due");
+        let due = self.core.next_due(self.now).expect("something is due");
         let waited = due - self.now;
         self.now = due;
         waited
@@ -204,7 +216,7 @@ impl Rig {
         let waiting = core.streams.iter().flat_map(|stream| &stream.waiting);
         let held: Vec<_> = calls.map(|call| &call.delivery).chain(waiting).collect();
         assert_eq!(held.len(), alive, "bodies held and bodies without an end");
-        assert_eq!(core.is_empty(), alive == 0);
+        assert_eq!(core.is_empty(self.now), alive == 0);
         assert_eq!(core.held_bytes, held.iter().map(|delivery| delivery.parcel.memory_bytes()).sum::<usize>());
         assert_eq!(core.held_bytes, core.streams.iter().map(|stream| stream.held_bytes).sum::<usize>());
         for (index, stream) in core.streams.iter().enumerate() {
@@ -214,7 +226,7 @@ impl Rig {
             assert!(stream.waiting.iter().is_sorted_by_key(|delivery| delivery.number), "bodies lost their places");
             let mut ledger = stream.books.ledger.clone();
             ledger.in_memory = core.held(index);
-            assert_eq!(ledger.imbalance(), None, "{}", stream.name);
+            assert_eq!(ledger.imbalance(), None, "{}", stream.name());
         }
         let flying = core.calls.iter().flatten().filter(|call| call.state == CallState::Flying).count();
         assert_eq!(flying, self.flying().len());

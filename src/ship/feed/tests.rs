@@ -2,7 +2,9 @@
 
 mod random;
 
-use super::super::parcel::Parcel;
+use std::sync::Arc;
+
+use super::super::parcel::{Label, Parcel};
 use super::*;
 use crate::clock;
 use crate::limits::{AHEAD_OF_CLOCK_MS_MAX, BATCH_EVENTS_MAX};
@@ -21,6 +23,10 @@ const VISITS_MAX: usize = 100;
 struct Event {
     timestamp_ms: i64,
     text: String,
+}
+
+fn label(serial: bool) -> Label {
+    Label { address: Arc::default(), sequence: 0, serial, gzip: false }
 }
 
 /// A finished batch as the service sees it.
@@ -85,7 +91,7 @@ impl Rig {
             text: event["message"].as_str().unwrap().to_owned(),
         };
         let events = json["logEvents"].as_array().unwrap().iter().map(event).collect();
-        Parcel::new(body, serial, |json| json).settle(self.end, &mut self.books);
+        Parcel::new(body, label(serial), |json| json).settle(self.end, &mut self.books);
         self.check();
         Batch { events, serial }
     }

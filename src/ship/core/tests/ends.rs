@@ -111,15 +111,15 @@ fn events_whose_answer_was_lost_count_as_duplicates_whenever_they_are_sent_again
 #[test]
 fn what_is_held_is_bounded_and_yet_every_stream_may_hold_its_share() {
     let big = |name: &str| Body { json: vec![b'x'; BODY_BYTES_TYPICAL], ..body(name, 1) };
-    let mut core = Core::new((0..4).map(|stream| stream.to_string()).collect(), options(2, 2));
-    let parcel = || Parcel::new(big("x"), false, |json| json);
+    let mut core = Core::new(addresses(4), options(2, 2));
+    let parcel = || Parcel::new(big("x"), label(0, false), |json| json);
     let none = Open::default();
     for stream in 0..3 {
         for _ in 0..WAITING_BODIES_PER_STREAM_MAX {
-            assert!(core.accepts(stream) && core.has_room(stream, none), "{} bytes held", core.held_bytes);
+            assert!(core.accepts(stream, false) && core.has_room(stream, none), "{} bytes held", core.held_bytes);
             core.offer(stream, parcel());
         }
-        assert!(!core.accepts(stream), "a stream has no more than its bodies to go next");
+        assert!(!core.accepts(stream, false), "a stream has no more than its bodies to go next");
     }
     // Six bodies, the bound, are held. The share is one and a half: who holds less may go on, who holds more may not.
     assert!(!core.has_room(0, none));
@@ -134,7 +134,7 @@ fn what_is_held_is_bounded_and_yet_every_stream_may_hold_its_share() {
 
 #[test]
 fn an_open_batch_must_go_when_the_bound_is_reached_and_it_is_its_streams_share() {
-    let core = Core::new((0..4).map(|stream| stream.to_string()).collect(), options(2, 2));
+    let core = Core::new(addresses(4), options(2, 2));
     let bound = 6 * BODY_BYTES_TYPICAL;
     assert!(!core.must_go(Open { own_bytes: bound / 4, all_bytes: bound - 1 }));
     assert!(!core.must_go(Open { own_bytes: bound / 4 - 1, all_bytes: bound }));
@@ -156,5 +156,5 @@ fn giving_up_books_all_that_is_held_wherever_it_is() {
     rig.check();
     assert_eq!((rig.ended(0, End::Shutdown), rig.ended(1, End::Shutdown)), ((3, 40), (5, 50)));
     assert_eq!((rig.core.held(0), rig.core.held(1)), (Count::default(), Count::default()));
-    assert_eq!(rig.core.next_due(), None);
+    assert_eq!(rig.core.next_due(rig.now), None);
 }

@@ -81,7 +81,7 @@ impl World {
             }
             Step::Answer { call, answer } => self.answer(call, drawn(answer)),
             Step::Pass { ms: passed } => self.rig.now += ms(passed),
-            Step::Due if self.rig.core.next_due().is_some() => drop(self.rig.pass()),
+            Step::Due if self.rig.core.next_due(self.rig.now).is_some() => drop(self.rig.pass()),
             Step::Due => {}
             Step::Drain => self.rig.core.drain(self.rig.now),
         }
@@ -110,7 +110,7 @@ impl World {
     fn finish(&mut self) {
         for _ in 0..10 * (self.rig.fates.len() + 10) {
             self.act();
-            if self.rig.core.is_empty() {
+            if self.rig.core.is_empty(self.rig.now) {
                 return;
             }
             if self.rig.flying().is_empty() && self.creating.is_empty() && !self.creating_group {
@@ -130,7 +130,7 @@ proptest! {
         (max_in_flight, stream_window) in (1..5usize, 1..5usize),
         (create_group, seed, give_up) in (any::<bool>(), any::<u64>(), prop::bool::weighted(0.2)),
     ) {
-        let rig = Rig::new(3, Options { max_in_flight, stream_window, create_group, seed });
+        let rig = Rig::new(3, Options { max_in_flight, stream_window, create_group, disk: None, seed });
         let mut world = World { rig, creating: Vec::new(), creating_group: false, offered: [Count::default(); 3] };
         for step in steps {
             world.step(step);

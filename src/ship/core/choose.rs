@@ -1,0 +1,89 @@
+//! Which body goes out next. Fresh bodies go straight out; what came back from the disk gets half the window while there
+//! are fresh ones, and all but one place of it otherwise.
+
+use std::time::Instant;
+
+use super::stream::{Call, CallState, Delivery, Stream};
+use super::{Action, Core};
+use crate::ship::core::creation::Existence;
+
+impl Core {
+    pub(super) fn resend(&mut self, now: Instant) -> Option<Action> {
+        let due = |call: &Call| matches!(call.state, CallState::Resting { until, .. } if until <= now);
+        let slot = self.calls.iter().position(|call| call.as_ref().is_some_and(due))?;
+        let call = self.calls[slot].take()?;
+        Some(self.fly(slot, call.stream, call.delivery))
+    }
+
+    pub(super) fn send(&mut self, now: Instant) -> Option<Action> {
+        let slot = self.calls.iter().position(Option::is_none)?;
+        let may = |stream: &Stream| stream.hold_until.is_none_or(|until| until <= now);
+        let fresh = self.turn_of(|core, stream| may(stream) && core.is_ready(stream, stream.waiting.front()));
+        let old = self.turn_of(|core, stream| may(stream) && core.is_ready(stream, stream.backlog.front()));
+        let (index, backlog) = match (fresh, old) {
+            (Some(fresh), None) => (fresh, false),
+            (Some(fresh), Some(old)) => {
+                let backlog = self.backlog_turn && self.backlog_calls() < (self.calls.len() / 2).max(1);
+                (if backlog { old } else { fresh }, backlog)
+            }
+            // A fresh body finds a free place.
+            (None, Some(old)) if self.draining || self.backlog_calls() < (self.calls.len() - 1).max(1) => (old, true),
+            (None, _) => return None,
+        };
+        self.turn = index + 1;
+        self.backlog_turn = !backlog;
+        let stream = &mut self.streams[index];
+        let delivery = if backlog { stream.backlog.pop_front() } else { stream.waiting.pop_front() }?;
+        stream.hold_until = None;
+        stream.in_flight += 1;
+        Some(self.fly(slot, index, delivery))
+    }
+
+    /// All but a hold lets this body, one of the stream's foremost, go.
+    pub(super) fn is_ready(&self, stream: &Stream, first: Option<&Delivery>) -> bool {
+        let Some(first) = first else { return false };
+        if stream.existence != Existence::Exists || stream.in_flight >= self.options.stream_window {
+            return false;
+        }
+        // What must arrive in order waits for all that is older, wherever it is.
+        let older_is_here = |other: Option<&Delivery>| other.is_some_and(|other| other.number < first.number);
+        let older_is_on_disk = !first.backlog && is_behind_disk(stream, first);
+        !self.is_strict(first)
+            || (stream.in_flight == 0
+                && !older_is_on_disk
+                && !older_is_here(stream.waiting.front())
+                && !older_is_here(stream.backlog.front()))
+    }
+
+    /// It must not overtake, nor be overtaken by, another body of its stream.
+    pub(super) fn is_strict(&self, delivery: &Delivery) -> bool {
+        delivery.parcel.entry.serial || self.options.stream_window == 1
+    }
+
+    fn turn_of(&self, may_send: impl Fn(&Core, &Stream) -> bool) -> Option<usize> {
+        let count = self.streams.len();
+        (0..count).map(|offset| (self.turn + offset) % count).find(|index| may_send(self, &self.streams[*index]))
+    }
+
+    fn backlog_calls(&self) -> usize {
+        self.calls.iter().flatten().filter(|call| call.delivery.backlog).count()
+    }
+
+    fn fly(&mut self, slot: usize, stream: usize, mut delivery: Delivery) -> Action {
+        let ledger = &mut self.books_mut(stream).ledger;
+        ledger.calls += 1;
+        ledger.retries += u64::from(delivery.attempts > 0);
+        if delivery.maybe_stored {
+            ledger.duplicates += delivery.parcel.events() as u64;
+        }
+        delivery.attempts = delivery.attempts.saturating_add(1);
+        let entry = delivery.parcel.entry.clone();
+        self.calls[slot] = Some(Call { stream, delivery, sent_after: self.successes, state: CallState::Flying });
+        Action::Send { call: slot, stream, entry }
+    }
+}
+
+/// Bodies of its stream that are on disk alone are older than it.
+pub(super) fn is_behind_disk(stream: &Stream, delivery: &Delivery) -> bool {
+    stream.disk.alone > 0 && delivery.number > stream.disk.alone_from
+}

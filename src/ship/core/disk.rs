@@ -1,0 +1,513 @@
+//! What goes to the spool, and what comes back from it. A body goes there when its stream has enough waiting in memory
+//! (and its ring fills), at the end of the run, and, with `--durable`, before it is ever sent.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::super::notice::Notice;
+use super::super::parcel::Parcel;
+use super::stream::{Delivery, Stream};
+use super::{Action, Core};
+use crate::ledger::{Count, End, Ledger};
+use crate::limits::{
+    ADOPTED_STREAMS_MAX, BACKLOG_AHEAD_BODIES, BODY_BYTES_TYPICAL, EVENT_AGE_MS_MAX, SPOOL_QUEUE_BYTES_MAX,
+    SPOOL_RETRY, WAITING_BODIES_PER_STREAM_MAX,
+};
+use crate::spool::entry::{Address, Entry};
+use crate::spool::wire::{EntryId, Event, Refusal, Request};
+
+#[derive(Debug, Clone, Copy)]
+pub struct DiskOptions {
+    /// All that the spool may take.
+    pub bytes_max: u64,
+    /// Every body goes to the disk before it is sent.
+    pub durable: bool,
+}
+
+/// The spool as the core sees it.
+pub(super) struct Disk {
+    options: Option<DiskOptions>,
+    /// Asked to be stored, in this order.
+    pending: VecDeque<Pending>,
+    pending_bytes: usize,
+    next_ticket: u64,
+    used_bytes: u64,
+    /// It refused, and is not asked before, unless something is freed.
+    refused_until: Option<Instant>,
+    refused_why: Option<Refusal>,
+    /// Entries that are on disk alone: those, and only those, a Load may bring.
+    alone: u64,
+    adopted_alone: Count,
+    /// A Load is under way, for all streams but these.
+    loading: Option<Vec<u64>>,
+    /// There was nothing for all streams but these.
+    nothing_but: Option<Vec<u64>>,
+    dead: bool,
+}
+
+struct Pending {
+    ticket: u64,
+    stream: usize,
+    what: What,
+}
+
+enum What {
+    Body(Delivery, Purpose),
+    /// What a call has in its hands, in case that its answer never comes.
+    Call(usize),
+}
+
+/// Why a body goes to the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To be sent, and found again if we are killed.
+    Safety,
+    /// To be out of memory.
+    Room,
+}
+
+impl Disk {
+    pub fn new(options: Option<DiskOptions>) -> Disk {
+        Disk {
+            options,
+            pending: VecDeque::new(),
+            pending_bytes: 0,
+            next_ticket: 0,
+            used_bytes: 0,
+            refused_until: None,
+            refused_why: None,
+            alone: 0,
+            adopted_alone: Count::default(),
+            loading: None,
+            nothing_but: None,
+            dead: false,
+        }
+    }
+
+    fn is_on(&self) -> bool {
+        self.options.is_some() && !self.dead
+    }
+}
+
+impl Core {
+    // ---- to the disk -------------------------------------------------------------------------
+
+    /// It works, and has more to store than it should.
+    pub(super) fn disk_is_behind(&self) -> bool {
+        self.disk.is_on() && self.disk.pending_bytes >= SPOOL_QUEUE_BYTES_MAX
+    }
+
+    /// Would the spool take another body of this stream? A half of it anyone may fill; of the rest every stream has its
+    /// share: one that has much to say costs no other a line.
+    pub(super) fn disk_takes(&self, stream: usize) -> bool {
+        self.disk.is_on()
+            && self.disk.refused_until.is_none()
+            && self.disk.pending_bytes < SPOOL_QUEUE_BYTES_MAX
+            && self.is_within_quota(stream)
+    }
+
+    fn is_within_quota(&self, stream: usize) -> bool {
+        let bytes_max = self.disk.options.map_or(0, |options| options.bytes_max);
+        let used = self.disk.used_bytes + (self.disk.pending_bytes + BODY_BYTES_TYPICAL) as u64;
+        let share = bytes_max / 2 / self.own_streams as u64;
+        used <= bytes_max / 2 || (used <= bytes_max && (self.streams[stream].disk.bytes as u64) < share)
+    }
+
+    /// Why a stream that must drop lines has to.
+    pub fn why_full(&self, stream: usize) -> End {
+        match self.disk.refused_why {
+            _ if !self.disk.is_on() => End::NoSpool,
+            Some(Refusal::Full(_)) => End::SpoolFull,
+            Some(Refusal::Failed(_)) => End::NoSpool,
+            None if !self.is_within_quota(stream) => End::SpoolFull,
+            None => End::DiskSlow,
+        }
+    }
+
+    /// May a strict body of this stream go to the disk? Not while another waits in memory for those that are there.
+    pub(super) fn disk_takes_next(&self, stream: usize) -> bool {
+        let own = &self.streams[stream];
+        let is_strict = self.options.stream_window == 1 || own.waiting.iter().any(|other| other.parcel.entry.serial);
+        let waits = is_strict && own.waiting.front().is_some_and(|other| super::choose::is_behind_disk(own, other));
+        self.disk_takes(stream) && !waits
+    }
+
+    /// What an offered body is to go to the disk for. None: it stays in memory.
+    pub(super) fn disk_purpose(&self, stream: usize, delivery: &Delivery) -> Option<Purpose> {
+        if self.spilling {
+            return self.disk.is_on().then_some(Purpose::Room);
+        }
+        if !self.disk_takes_next(stream) {
+            return None;
+        }
+        let own = &self.streams[stream];
+        let is_behind = self.is_strict(delivery) && super::choose::is_behind_disk(own, delivery);
+        if own.waiting.len() >= WAITING_BODIES_PER_STREAM_MAX || is_behind {
+            Some(Purpose::Room)
+        } else {
+            self.disk.options.is_some_and(|options| options.durable).then_some(Purpose::Safety)
+        }
+    }
+
+    pub(super) fn store(&mut self, stream: usize, delivery: Delivery, purpose: Purpose) {
+        self.disk.pending_bytes += delivery.parcel.memory_bytes();
+        let on_disk = &mut self.streams[stream].disk;
+        on_disk.bytes += delivery.parcel.memory_bytes();
+        if purpose == Purpose::Room {
+            on_disk.leave_alone(delivery.number);
+        }
+        let entry = delivery.parcel.entry.clone();
+        self.ask_to_store(stream, entry, purpose == Purpose::Safety, What::Body(delivery, purpose));
+    }
+
+    fn ask_to_store(&mut self, stream: usize, entry: Arc<Entry>, keep: bool, what: What) {
+        let ticket = self.disk.next_ticket;
+        self.disk.next_ticket += 1;
+        self.disk.pending.push_back(Pending { ticket, stream, what });
+        self.outbox.push_back(Action::Spool(Request::Store { ticket, entry, keep }));
+    }
+
+    /// The time to deliver is over: what is here goes to the disk.
+    pub fn spill(&mut self) {
+        if std::mem::replace(&mut self.spilling, true) || !self.disk.is_on() {
+            return;
+        }
+        for slot in 0..self.calls.len() {
+            let Some(call) = &self.calls[slot] else { continue };
+            if call.delivery.entry.is_none() {
+                let (stream, entry) = (call.stream, call.delivery.parcel.entry.clone());
+                self.ask_to_store(stream, entry, true, What::Call(slot));
+            }
+        }
+        for index in 0..self.streams.len() {
+            self.backlog_to_disk(index);
+            for delivery in std::mem::take(&mut self.streams[index].waiting) {
+                if delivery.entry.is_some() {
+                    self.leave_on_disk(index, delivery);
+                } else {
+                    self.store(index, delivery, Purpose::Room);
+                }
+            }
+        }
+    }
+
+    /// Everything that the spool was asked to store is stored, or refused.
+    pub fn is_spilled(&self) -> bool {
+        self.disk.pending.is_empty()
+    }
+
+    /// A stream cannot be sent to: what came back of it makes room for others.
+    pub(super) fn backlog_to_disk(&mut self, index: usize) {
+        for delivery in std::mem::take(&mut self.streams[index].backlog) {
+            self.leave_on_disk(index, delivery);
+        }
+    }
+
+    /// It lies on disk, and need not be in memory as well.
+    fn leave_on_disk(&mut self, index: usize, delivery: Delivery) {
+        let entry = delivery.entry.expect("it is on disk");
+        self.free_bytes(index, delivery.parcel.memory_bytes());
+        self.streams[index].disk.leave_alone(delivery.number);
+        self.left_on_disk(index, &delivery);
+        self.outbox.push_back(Action::Spool(Request::PutBack(entry)));
+    }
+
+    // ---- what the spool says -----------------------------------------------------------------
+
+    pub fn spooled(&mut self, event: Event, now: Instant, wall_ms: i64) {
+        match event {
+            Event::Stored { ticket, id, bytes } => self.stored(ticket, id, bytes),
+            Event::Refused { ticket, why } => self.refused_by_disk(ticket, why, now),
+            Event::Loaded { id, entry } => self.loaded(id, *entry, wall_ms),
+            Event::Nothing => {
+                self.disk.nothing_but = self.disk.loading.take();
+                if self.disk.nothing_but.as_ref().is_some_and(Vec::is_empty) {
+                    self.disk.alone = 0;
+                }
+            }
+            Event::Adopted { entries, count, bytes, .. } => {
+                self.disk.alone += entries;
+                self.disk.used_bytes += bytes;
+                self.disk.nothing_but = None;
+                self.disk.adopted_alone += count;
+                self.adopted.ledger.adopted += count;
+                if entries > 0 {
+                    self.outbox.push_back(Action::Say(Notice::Adopted { entries, lines: count.lines }));
+                }
+            }
+            Event::SetAside { run, what, count, .. } => self.set_aside(run, what, count),
+            Event::Freed { bytes } => {
+                self.disk.used_bytes = self.disk.used_bytes.saturating_sub(bytes);
+                self.disk.refused_until = None;
+            }
+            Event::Ended => {}
+        }
+    }
+
+    fn stored(&mut self, ticket: u64, id: EntryId, bytes: u64) {
+        self.disk.used_bytes += bytes;
+        if self.disk.refused_why.take().is_some() {
+            self.outbox.push_back(Action::Say(Notice::SpoolTakes));
+        }
+        let Pending { stream, what, .. } = self.take_first_pending(ticket);
+        match what {
+            What::Body(mut delivery, purpose) => {
+                delivery.entry = Some(id);
+                let full = self.streams[stream].waiting.len() >= WAITING_BODIES_PER_STREAM_MAX;
+                if purpose == Purpose::Room {
+                    self.free_bytes(stream, delivery.parcel.memory_bytes());
+                    self.left_on_disk(stream, &delivery);
+                } else if full || self.spilling {
+                    self.leave_on_disk(stream, delivery);
+                } else {
+                    self.streams[stream].put_back(delivery);
+                }
+            }
+            What::Call(slot) => match &mut self.calls[slot] {
+                Some(call) => {
+                    call.delivery.entry = Some(id);
+                    self.streams[stream].disk.bytes += call.delivery.parcel.memory_bytes();
+                }
+                // It was answered meanwhile.
+                None => self.outbox.push_back(Action::Spool(Request::Done(id))),
+            },
+        }
+    }
+
+    fn refused_by_disk(&mut self, ticket: u64, why: Refusal, now: Instant) {
+        let Pending { stream, what, .. } = self.take_first_pending(ticket);
+        if let What::Body(delivery, purpose) = what {
+            let on_disk = &mut self.streams[stream].disk;
+            on_disk.bytes -= delivery.parcel.memory_bytes();
+            if purpose == Purpose::Room {
+                on_disk.alone -= 1;
+            }
+            self.streams[stream].put_back(delivery);
+        }
+        if self.disk.refused_why.is_none() {
+            let (Refusal::Full(why) | Refusal::Failed(why)) = &why;
+            self.outbox.push_back(Action::Say(Notice::SpoolRefuses { why: why.clone() }));
+        }
+        self.disk.refused_why = Some(why);
+        self.disk.refused_until = Some(now + SPOOL_RETRY);
+    }
+
+    /// The spool's thread is gone: what it was given is still ours, what it has waits for another run.
+    pub fn spool_died(&mut self) {
+        if std::mem::replace(&mut self.disk.dead, true) || self.disk.options.is_none() {
+            return;
+        }
+        self.outbox.push_back(Action::Say(Notice::SpoolDied));
+        self.disk.loading = None;
+        for (stream, delivery) in self.take_pending() {
+            self.streams[stream].put_back(delivery);
+        }
+    }
+
+    fn loaded(&mut self, id: EntryId, entry: Entry, wall_ms: i64) {
+        self.disk.loading = None;
+        self.disk.alone = self.disk.alone.saturating_sub(1);
+        let too_old = entry.last_ms < wall_ms - EVENT_AGE_MS_MAX;
+        let (index, parcel) = match self.own_stream(id, &entry.address) {
+            Some(own) => (own, Parcel::back(entry)),
+            None => (self.adopted_stream(&entry.address), Parcel::adopted(entry)),
+        };
+        let delivery = Delivery::from_disk(parcel, id);
+        self.hold_bytes(index, delivery.parcel.memory_bytes());
+        let stream = &mut self.streams[index];
+        if index < self.own_streams {
+            stream.disk.came_back(delivery.number);
+            stream.disk.alone_count -= delivery.parcel.held();
+        } else {
+            stream.disk.bytes += delivery.parcel.memory_bytes();
+            self.disk.adopted_alone -= delivery.parcel.held();
+        }
+        if too_old {
+            // The service would refuse each event: the call can be spared.
+            self.end(index, delivery, |_| End::TooOld);
+        } else if self.spilling {
+            self.leave_on_disk(index, delivery);
+        } else {
+            self.streams[index].begun = true;
+            self.streams[index].put_back(delivery);
+        }
+    }
+
+    fn set_aside(&mut self, run: u32, what: String, count: Count) {
+        self.outbox.push_back(Action::Say(Notice::SetAside { what }));
+        if run == 0 {
+            // Whose it was cannot be read any more; the first stream that has so much there answers for it.
+            let owns = |stream: &&mut Stream| {
+                let there = stream.disk.alone_count;
+                there.bytes >= count.bytes && there.lines >= count.lines
+            };
+            if let Some(stream) = self.streams[..self.own_streams].iter_mut().find(owns) {
+                stream.disk.alone_count -= count;
+                stream.books.ledger.book(End::Unreadable, count);
+            }
+        } else {
+            self.disk.adopted_alone -= count;
+            self.adopted.ledger.book(End::Unreadable, count);
+        }
+    }
+
+    fn own_stream(&self, id: EntryId, address: &Address) -> Option<usize> {
+        let own = &self.streams[..self.own_streams];
+        if id.run == 0 { own.iter().position(|stream| *stream.address == *address) } else { None }
+    }
+
+    /// The place of an adopted run's stream. Bounded: as few of them are in memory, idle ones make room.
+    fn adopted_stream(&mut self, address: &Arc<Address>) -> usize {
+        let adopted = self.own_streams..self.streams.len();
+        if let Some(known) = adopted.clone().find(|index| self.streams[*index].address == *address) {
+            return known;
+        }
+        let group = self.group_of(address);
+        let fresh = Stream::new(address.clone(), group);
+        let is_full = adopted.len() >= ADOPTED_STREAMS_MAX;
+        match adopted.into_iter().find(|index| is_full && self.streams[*index].is_idle()) {
+            Some(idle) => {
+                self.streams[idle] = fresh;
+                idle
+            }
+            None => {
+                self.streams.push(fresh);
+                self.streams.len() - 1
+            }
+        }
+    }
+
+    // ---- from the disk -----------------------------------------------------------------------
+
+    pub(super) fn load(&mut self, now: Instant) -> Option<Action> {
+        if self.disk.refused_until.is_some_and(|until| until <= now) {
+            self.disk.refused_until = None;
+        }
+        if !self.may_load() {
+            return None;
+        }
+        let except = self.troubled(now);
+        if self.disk.nothing_but.as_ref() == Some(&except) {
+            return None;
+        }
+        self.disk.nothing_but = None;
+        self.disk.loading = Some(except.clone());
+        Some(Action::Spool(Request::Load { except }))
+    }
+
+    fn may_load(&self) -> bool {
+        let ahead = self.streams.iter().map(|stream| stream.backlog.len()).sum::<usize>();
+        self.disk.is_on()
+            && self.disk.loading.is_none()
+            && self.disk.alone > 0
+            && ahead < BACKLOG_AHEAD_BODIES
+            && (ahead == 0 || self.held_bytes < self.bound())
+    }
+
+    /// When there may be something to load, or to store, that there is not now: a stream's trouble is over, or the
+    /// spool's.
+    pub(super) fn next_load(&self, now: Instant) -> Option<Instant> {
+        let free = if self.may_load() { Some(self.streams.iter()) } else { None };
+        let troubled = free.into_iter().flatten().filter(|stream| stream.is_troubled(now));
+        // A stream that is being created again has its answer to wake us.
+        troubled.filter_map(|stream| stream.hold_until).chain(self.disk.refused_until).min()
+    }
+
+    fn troubled(&self, now: Instant) -> Vec<u64> {
+        let mut keys: Vec<_> = self.streams.iter().filter(|stream| stream.is_troubled(now)).collect::<Vec<_>>();
+        keys.sort_by_key(|stream| stream.address.key());
+        keys.dedup_by_key(|stream| stream.address.key());
+        keys.into_iter().map(|stream| stream.address.key()).collect()
+    }
+
+    /// Nothing on disk has still to be delivered in this run: bodies of adopted streams in trouble wait for another.
+    pub(super) fn disk_is_empty(&self, now: Instant) -> bool {
+        let only_adopted = self.streams[..self.own_streams].iter().all(|stream| stream.disk.alone == 0);
+        let tried = only_adopted && self.disk.nothing_but.as_ref() == Some(&self.troubled(now));
+        !self.disk.is_on() || (self.disk.pending.is_empty() && (self.disk.alone == 0 || tried))
+    }
+
+    // ---- ends --------------------------------------------------------------------------------
+
+    /// A body that is also on disk has its end.
+    pub(super) fn forget_on_disk(&mut self, stream: usize, delivery: &Delivery) {
+        if let Some(entry) = delivery.entry {
+            self.streams[stream].disk.bytes -= delivery.parcel.memory_bytes();
+            self.outbox.push_back(Action::Spool(Request::Done(entry)));
+        }
+    }
+
+    /// At our end: does the next run find it?
+    pub(super) fn stays_on_disk(&self, delivery: &Delivery) -> bool {
+        delivery.entry.is_some()
+    }
+
+    /// Counts what is on disk alone.
+    pub(super) fn left_on_disk(&mut self, stream: usize, delivery: &Delivery) {
+        if stream < self.own_streams {
+            self.streams[stream].disk.alone_count += delivery.parcel.held();
+        } else {
+            self.disk.adopted_alone += delivery.parcel.held();
+        }
+        self.disk.alone += 1;
+        self.disk.nothing_but = None;
+    }
+
+    /// Lines with pieces on disk: `SplitLines::leave`.
+    pub(super) fn leave_split_lines(&mut self) {
+        for stream in &mut self.streams[..self.own_streams] {
+            let ledger = &mut stream.books.ledger;
+            let on_disk = stream.books.split.leave(|end| ledger.book(end, Count::new(1, 0)));
+            stream.disk.alone_count.lines += on_disk;
+        }
+    }
+
+    /// What one of our own streams has on disk alone.
+    pub fn spooled_of(&self, stream: usize) -> Count {
+        self.streams[stream].disk.alone_count
+    }
+
+    /// The counts of all adopted streams.
+    pub fn adopted_ledger(&self) -> Ledger {
+        let mut ledger = self.adopted.ledger.clone();
+        (ledger.spooled, ledger.in_memory) = (self.disk.adopted_alone, self.held_adopted());
+        ledger
+    }
+
+    pub(super) fn take_pending(&mut self) -> Vec<(usize, Delivery)> {
+        self.disk.pending_bytes = 0;
+        let pending = std::mem::take(&mut self.disk.pending).into_iter();
+        let body = |pending: Pending| match pending.what {
+            What::Body(delivery, purpose) => Some((pending.stream, delivery, purpose)),
+            What::Call(_) => None,
+        };
+        let mut bodies = Vec::new();
+        for (stream, delivery, purpose) in pending.filter_map(body) {
+            let on_disk = &mut self.streams[stream].disk;
+            on_disk.bytes -= delivery.parcel.memory_bytes();
+            if purpose == Purpose::Room {
+                on_disk.alone -= 1;
+            }
+            bodies.push((stream, delivery));
+        }
+        bodies
+    }
+
+    /// Bodies that the spool was given and has not taken yet.
+    pub(super) fn pending(&self) -> impl Iterator<Item = (usize, &Delivery)> {
+        self.disk.pending.iter().filter_map(|pending| match &pending.what {
+            What::Body(delivery, _) => Some((pending.stream, delivery)),
+            What::Call(_) => None,
+        })
+    }
+
+    fn take_first_pending(&mut self, ticket: u64) -> Pending {
+        let pending = self.disk.pending.pop_front().expect("the spool answers what it was asked");
+        assert_eq!(pending.ticket, ticket, "the spool answers in order");
+        if let What::Body(delivery, _) = &pending.what {
+            self.disk.pending_bytes -= delivery.parcel.memory_bytes();
+        }
+        pending
+    }
+}

@@ -1,0 +1,160 @@
+//! What the core keeps of a stream, of a body on its way and of a call.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::super::parcel::{Books, Parcel};
+use super::creation::Existence;
+use crate::ledger::Count;
+use crate::spool::entry::Address;
+use crate::spool::wire::EntryId;
+
+pub(super) struct Stream {
+    pub address: Arc<Address>,
+    /// Its place among the groups.
+    pub group: usize,
+    pub books: Books,
+    /// Something will be sent to it.
+    pub begun: bool,
+    pub existence: Existence,
+    /// Fresh bodies, by number.
+    pub waiting: VecDeque<Delivery>,
+    /// Bodies that came back from the disk, by number.
+    pub backlog: VecDeque<Delivery>,
+    pub next_number: u64,
+    pub in_flight: usize,
+    pub held_bytes: usize,
+    pub disk: OnDisk,
+    /// Nothing is sent before, because of trouble that only a person can mend.
+    pub hold_until: Option<Instant>,
+    pub troubles: u32,
+    /// How often it was missing since it last took a body.
+    pub vanished: u32,
+    pub trouble_said: bool,
+    pub rejection_said: bool,
+}
+
+/// A stream's bodies on disk that have no end yet.
+#[derive(Debug, Default)]
+pub(super) struct OnDisk {
+    /// What they take, as in memory.
+    pub bytes: usize,
+    /// Those that are nowhere else, or will be in a moment.
+    pub alone: u64,
+    /// No number of these is lower.
+    pub alone_from: u64,
+    /// What these stand for, as far as they are on disk already; lines in pieces are counted by `SplitLines`.
+    pub alone_count: Count,
+}
+
+impl OnDisk {
+    pub fn leave_alone(&mut self, number: u64) {
+        self.alone_from = if self.alone == 0 { number } else { self.alone_from.min(number) };
+        self.alone += 1;
+    }
+
+    /// They come back in order, so the rest is younger.
+    pub fn came_back(&mut self, number: u64) {
+        self.alone -= 1;
+        self.alone_from = self.alone_from.max(number + 1);
+    }
+}
+
+impl Stream {
+    pub fn new(address: Arc<Address>, group: usize) -> Stream {
+        Stream {
+            address,
+            group,
+            books: Books::default(),
+            begun: false,
+            existence: Existence::Unknown,
+            waiting: VecDeque::new(),
+            backlog: VecDeque::new(),
+            next_number: 0,
+            in_flight: 0,
+            held_bytes: 0,
+            disk: OnDisk::default(),
+            hold_until: None,
+            troubles: 0,
+            vanished: 0,
+            trouble_said: false,
+            rejection_said: false,
+        }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.address.stream
+    }
+
+    /// In memory, and in no call.
+    pub fn resting(&self) -> impl Iterator<Item = &Delivery> {
+        self.waiting.iter().chain(&self.backlog)
+    }
+
+    /// It has trouble that only time, or a person, ends.
+    pub fn is_troubled(&self, now: Instant) -> bool {
+        self.hold_until.is_some_and(|until| until > now)
+            || (self.troubles > 0 && matches!(self.existence, Existence::Resting { .. }))
+    }
+
+    /// Back to its old place.
+    pub fn put_back(&mut self, delivery: Delivery) {
+        let queue = if delivery.backlog { &mut self.backlog } else { &mut self.waiting };
+        let place = queue.partition_point(|other| other.number < delivery.number);
+        queue.insert(place, delivery);
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.in_flight == 0
+            && self.waiting.is_empty()
+            && self.backlog.is_empty()
+            && !matches!(self.existence, Existence::BeingCreated { .. })
+    }
+}
+
+/// A parcel, and how its delivery went so far.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    /// The order in which the stream's parcels were finished.
+    pub number: u64,
+    pub parcel: Parcel,
+    pub attempts: u32,
+    /// An answer was lost: the service may have the events already.
+    pub maybe_stored: bool,
+    /// The service, or the SDK, called it wrong.
+    pub refused: bool,
+    /// Where it lies on disk.
+    pub entry: Option<EntryId>,
+    /// It came back from there.
+    pub backlog: bool,
+}
+
+impl Delivery {
+    pub fn fresh(parcel: Parcel) -> Delivery {
+        let number = parcel.entry.sequence;
+        Delivery { number, parcel, attempts: 0, maybe_stored: false, refused: false, entry: None, backlog: false }
+    }
+
+    pub fn from_disk(parcel: Parcel, entry: EntryId) -> Delivery {
+        Delivery { entry: Some(entry), backlog: true, ..Delivery::fresh(parcel) }
+    }
+}
+
+pub(super) struct Call {
+    pub stream: usize,
+    pub delivery: Delivery,
+    /// `successes` when it was sent.
+    pub sent_after: u64,
+    pub state: CallState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CallState {
+    Flying,
+    /// `away`: the service could not be reached, so the next success anywhere ends the rest.
+    Resting {
+        until: Instant,
+        away: bool,
+    },
+}
