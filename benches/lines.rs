@@ -99,6 +99,13 @@ fn frame_only(bencher: Bencher, load: &str) {
     });
 }
 
+/// What a ring costs whose lines are dropped.
+#[divan::bench(args = LOADS)]
+fn skip_only(bencher: Bencher, load: &str) {
+    let bytes = occupied(load);
+    bencher.counter(BytesCount::new(bytes.len())).bench_local(|| Framer::new(4 << 20).skip(black_box(&bytes)).lines);
+}
+
 /// Frame and encode into bodies; a full one is closed and its buffer used again.
 #[divan::bench(args = LOADS)]
 fn whole(bencher: Bencher, load: &str) {

@@ -42,6 +42,7 @@ const PURE: &[&str] = &[
     "src/ship/answer.rs",
     "src/ship/backoff.rs",
     "src/ship/date.rs",
+    "src/ship/gap.rs",
     "src/ship/parcel.rs",
     "src/ship/pump.rs",
     "src/ship/split.rs",

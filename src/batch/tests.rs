@@ -117,3 +117,16 @@ fn time_does_not_go_back_inside_a_batch() {
 fn a_blank_line_is_not_for_a_batch() {
     let _ = open().push(&line(""), 1);
 }
+
+#[test]
+fn a_marker_is_an_event_that_stands_for_no_line_and_no_byte() {
+    let mut batch = open();
+    let begin = Record { text: "begin", raw_bytes: 5, line: 90, begins: true, ends: false };
+    assert_eq!(batch.push_marker("logpump: \"x\"", 7), Ok(()));
+    assert_eq!(batch.push(&begin, 7), Ok(()));
+    assert_eq!((batch.events(), batch.lines(), batch.raw_bytes()), (2, 0, 5));
+    let body = batch.close();
+    assert!(String::from_utf8(body.json).unwrap().contains(r#"[{"timestamp":7,"message":"logpump: \"x\""},"#));
+    assert_eq!((&body.raw_lengths[..], body.pieces[0].event), (&[0, 5][..], 1));
+    assert_eq!(body.charged_bytes, 12 + 5 + 2 * 26);
+}

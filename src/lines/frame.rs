@@ -1,10 +1,13 @@
 //! Frames a pipe's bytes into lines, and cuts lines that are too long for one log event.
 //! Knows nothing of levels, dates, batches or the ring: it sees bytes, and says how many it needs no longer.
 
+mod skip;
+
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::text::{self, CHARACTER_BYTES_MAX};
 use crate::limits::MESSAGE_BYTES_MAX;
+pub use skip::{Skipped, SkippedPiece};
 
 /// So much is validated and framed at a time: it stays in the first-level cache from the newline scan to the encoder.
 const BLOCK_BYTES: usize = 32 * 1024;
@@ -68,8 +71,8 @@ impl Step {
 
 /// The framing of one stream.
 ///
-/// A byte is in the ring, or held, or in a taken record: stream position of the first held byte
-/// `= released - held.len()`, and everything before it is in records.
+/// A byte is in the ring, or held, or in a taken record, or skipped: stream position of the first held byte
+/// `= released - held.len()`, and everything before it is in records or skipped.
 pub struct Framer {
     message_bytes_max: usize,
     /// A partial line of so many bytes leaves the ring.
@@ -82,7 +85,7 @@ pub struct Framer {
     scanned: usize,
     /// Stream position of the current line. Kept while the line is held or cut.
     line: u64,
-    /// A piece of the current line was taken: the next one does not begin it.
+    /// A piece of the current line was taken, or skipped: the next one does not begin it.
     cut: bool,
     /// The rest of a line that left the ring, at most `message_bytes_max + LOOKAHEAD_BYTES`; a newline only at its end.
     held: Vec<u8>,

@@ -6,4 +6,4 @@ mod frame;
 mod tests;
 mod text;
 
-pub use frame::{Framer, Record, Taken};
+pub use frame::{Framer, Record, Skipped, SkippedPiece, Taken};

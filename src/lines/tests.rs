@@ -1,5 +1,7 @@
 //! The framer by hand. Its naive twin, with any reads and any sink, is in tests/transform.rs.
 
+mod skip;
+
 use super::{Framer, Record, Taken};
 use crate::limits::MESSAGE_BYTES_MAX;
 

@@ -4,11 +4,12 @@
 use std::time::{Duration, Instant};
 
 use super::date::{Dated, Dater};
+use super::gap::Gap;
 use super::parcel::Books;
 use super::visits::{Left, Visits};
-use crate::batch::{Body, Head, OpenBatch};
-use crate::ledger::{Count, End};
-use crate::lines::{Framer, Record, Taken};
+use crate::batch::{Body, Full, Head, OpenBatch};
+use crate::ledger::{Count, End, Kind};
+use crate::lines::{Framer, Record, Skipped, Taken};
 use crate::ring::Drainer;
 
 /// When it is, for both kinds of clock.
@@ -29,6 +30,8 @@ pub struct Feed {
     framer: Framer,
     packer: Packer,
     visits: Visits,
+    /// The last line of which a part was dropped: it counts once in what markers say.
+    line_dropped: Option<u64>,
     /// The ring has ended and everything in it is in finished bodies.
     over: bool,
 }
@@ -38,8 +41,9 @@ impl Feed {
         Feed {
             framer: Framer::new(ring.capacity()),
             ring,
-            packer: Packer { head, dater: Dater::new(), open: None, last_body_bytes: 0 },
+            packer: Packer { head, dater: Dater::new(), open: None, gap: None, last_body_bytes: 0 },
             visits: Visits::new(linger),
+            line_dropped: None,
             over: false,
         }
     }
@@ -91,20 +95,88 @@ impl Feed {
         copy(&occupied[..released]);
         self.ring.release(released);
         let unframed = self.ring.occupied_bytes() + self.framer.held_bytes() > 0;
+        let ending = ended && !unframed;
+        if finished.is_none() && (self.visits.is_due(now.mono) || ending) {
+            // No line follows a gap for now: its marker waits no longer than a line would.
+            self.packer.mark(now.wall_ms, books, &mut finished);
+        }
         let full = finished.is_some();
-        if !full && (self.visits.is_due(now.mono) || (ended && !unframed)) {
+        if !full && (self.visits.is_due(now.mono) || ending) {
             finished = self.packer.finish(now.wall_ms);
-            self.over = ended && !unframed;
+            self.over = ending;
         }
         let left = match &self.packer.open {
             _ if full => Left::More,
             Some(_) => Left::Open,
+            None if self.packer.gap.is_some() => Left::Open,
             // Also after a batch that was due: what comes next has a linger of its own.
             None if unframed => Left::Partial,
             None => Left::Nothing,
         };
         self.visits.visited(seen, self.ring.capacity(), left, now.mono);
         finished
+    }
+
+    /// Empties the ring: its lines end as `reason`, and a marker will stand where they are missing. Lines that were taken
+    /// before, and a partial line at the ring's end, stay, unless no message can hold it. The bytes that are gone, and
+    /// those that it holds elsewhere from now on, are handed to `copy`. Returns what the marker will say more.
+    pub fn discard(&mut self, reason: End, now: Now, books: &mut Books, copy: impl FnOnce(&[u8])) -> Count {
+        assert_eq!(reason.kind(), Kind::Dropped, "{reason:?} is no reason to drop a line");
+        let seen = self.ring.filled();
+        let from = self.framer.position();
+        let (occupied, dates) = self.ring.dated();
+        let skipped = self.framer.skip(occupied);
+        let until = self.framer.position();
+        if until > from {
+            let since_ms = dates.date(from);
+            // The marks of what is gone have to go too, or there will be no room for those of what comes.
+            dates.date(until - 1);
+            self.packer.gap.get_or_insert_with(|| Gap::new(since_ms));
+        }
+        copy(&occupied[..skipped.released]);
+        self.ring.release(skipped.released);
+        let dropped = self.book_skipped(&skipped, reason, books);
+        assert_eq!(dropped.bytes, until - from, "what was skipped and what was booked differ");
+        if let Some(gap) = self.packer.gap.as_mut().filter(|_| dropped.bytes > 0) {
+            gap.add(reason, dropped);
+        }
+        if skipped.released > 0 || dropped.bytes > 0 {
+            self.visits.discarded(seen, self.ring.capacity(), now.mono);
+        }
+        dropped
+    }
+
+    /// Returns the lines that have lost something, each counted once, and the bytes.
+    fn book_skipped(&mut self, skipped: &Skipped, reason: End, books: &mut Books) -> Count {
+        let mut dropped = Count::new(skipped.lines, skipped.line_bytes);
+        books.ledger.read.lines += skipped.lines;
+        books.ledger.book(reason, dropped);
+        for (piece, ends) in [(&skipped.rest, true), (&skipped.part, false)] {
+            let Some(piece) = piece else { continue };
+            books.ledger.read.lines += u64::from(ends);
+            books.ledger.book(reason, Count::new(0, piece.bytes));
+            books.split.began(piece.line, ends);
+            if let Some(worst) = books.split.ended(piece.line, reason) {
+                books.ledger.book(worst, Count::new(1, 0));
+            }
+            let new = self.line_dropped.replace(piece.line) != Some(piece.line);
+            dropped += Count::new(u64::from(new), piece.bytes);
+        }
+        dropped
+    }
+
+    /// The ring is 3/4 full, and somebody may still write: it is to be emptied if it cannot be visited.
+    pub fn is_crowded(&self) -> bool {
+        self.ring.occupied_bytes() >= self.crowd_bytes() && !self.ring.ended()
+    }
+
+    /// Arms the ring's wake-up for a feed that cannot be visited. False: it is crowded already.
+    pub fn may_sleep_until_crowded(&self) -> bool {
+        self.ring.ended() || self.ring.sleep_until(self.ring.released() + self.crowd_bytes() as u64)
+    }
+
+    fn crowd_bytes(&self) -> usize {
+        self.ring.capacity() / 4 * 3
     }
 
     /// Lines and bytes that are neither booked nor in a finished body.
@@ -164,6 +236,8 @@ impl Feed {
             }
         }
         self.over = true;
+        // Its marker would come after the end of what is told.
+        self.packer.gap = None;
         self.packer.finish(now.wall_ms)
     }
 }
@@ -173,6 +247,8 @@ struct Packer {
     head: Head,
     dater: Dater,
     open: Option<OpenBatch>,
+    /// Behind what is in the open batch: its marker goes before the next line.
+    gap: Option<Gap>,
     /// The next body will be about as large as the last: room for it at once, instead of growing into it.
     last_body_bytes: usize,
 }
@@ -194,16 +270,48 @@ impl Packer {
             books.ledger.book(End::Blank, Count::new(1, u64::from(record.raw_bytes)));
             return Taken::Yes;
         }
+        if self.gap.is_some() && self.mark(wall_ms, books, finished) == Taken::No {
+            return Taken::No;
+        }
+        let taken = self.place(read_ms, wall_ms, books, finished, |open, at_ms| open.push(record, at_ms));
+        if taken == Taken::Yes {
+            books.ledger.read.lines += u64::from(record.ends);
+            if !whole {
+                books.split.began(record.line, record.ends);
+            }
+        }
+        taken
+    }
+
+    /// Packs the marker of the gap, if there is one.
+    #[cold]
+    fn mark(&mut self, wall_ms: i64, books: &mut Books, finished: &mut Option<Finished>) -> Taken {
+        let Some(gap) = self.gap.take() else { return Taken::Yes };
+        let text = gap.text();
+        let taken = self.place(gap.since_ms, wall_ms, books, finished, |open, at_ms| open.push_marker(&text, at_ms));
+        match taken {
+            Taken::Yes => books.ledger.markers += 1,
+            Taken::No => self.gap = Some(gap),
+        }
+        taken
+    }
+
+    /// Dates an event, and pushes it into the open batch or the next.
+    #[inline]
+    fn place(
+        &mut self,
+        read_ms: i64,
+        wall_ms: i64,
+        books: &mut Books,
+        finished: &mut Option<Finished>,
+        push: impl Fn(&mut OpenBatch, i64) -> Result<(), Full>,
+    ) -> Taken {
         loop {
             match self.dater.date(read_ms, wall_ms) {
                 Dated::At(timestamp_ms) => {
                     let open = self.open.get_or_insert_with(|| begin(&self.head, self.last_body_bytes));
-                    if open.push(record, timestamp_ms).is_ok() {
+                    if push(open, timestamp_ms).is_ok() {
                         self.dater.gave(timestamp_ms);
-                        books.ledger.read.lines += u64::from(record.ends);
-                        if !whole {
-                            books.split.began(record.line, record.ends);
-                        }
                         return Taken::Yes;
                     }
                     if finished.is_some() {

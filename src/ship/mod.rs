@@ -13,6 +13,7 @@ mod date;
 mod feed;
 pub mod files;
 pub mod notice;
+mod gap;
 mod parcel;
 pub mod pump;
 mod split;

@@ -106,3 +106,39 @@ fn end_piece(line: u64, last: bool, end: End, books: &mut Books) {
         books.ledger.book(worst, Count::new(1, 0));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::{Head, OpenBatch};
+    use crate::lines::Record;
+
+    /// A line, a marker, and the two pieces of a line.
+    fn parcel(books: &mut Books) -> Parcel {
+        let mut batch = OpenBatch::new(&Head::new("g", "s"));
+        let record = |begins, ends| Record { text: "text", raw_bytes: 5, line: 0, begins, ends };
+        batch.push(&record(true, true), 1).unwrap();
+        batch.push_marker("logpump: dropped", 1).unwrap();
+        for (begins, ends) in [(true, false), (false, true)] {
+            batch.push(&record(begins, ends), 1).unwrap();
+            books.split.began(0, ends);
+        }
+        Parcel::new(batch.close(), false, |json| json)
+    }
+
+    #[test]
+    fn a_marker_is_no_line_in_the_books_whatever_becomes_of_it() {
+        let mut books = Books::default();
+        let parcel_of_two = parcel(&mut books);
+        assert_eq!((parcel_of_two.events(), parcel_of_two.held()), (4, Count::new(1, 15)));
+        parcel_of_two.settle(End::Delivered, &mut books);
+        assert_eq!(books.ledger.ended(End::Delivered), Count::new(2, 15));
+
+        let mut books = Books::default();
+        let ends = [End::Delivered, End::TooOld, End::Delivered, End::TooNew];
+        parcel(&mut books).settle_each(|event| ends[event], &mut books);
+        assert_eq!(books.ledger.ended(End::Delivered), Count::new(1, 10));
+        assert_eq!(books.ledger.ended(End::TooOld), Count::default());
+        assert_eq!(books.ledger.ended(End::TooNew), Count::new(1, 5));
+    }
+}

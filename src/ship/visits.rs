@@ -70,6 +70,13 @@ impl Visits {
         self.visit_at = self.seen;
     }
 
+    /// The ring was emptied when it was filled up to `seen`: what is open keeps its due, and a marker gets one.
+    pub fn discarded(&mut self, seen: u64, capacity: usize, now: Instant) {
+        self.seen = seen;
+        self.due.get_or_insert(now + self.linger);
+        self.visit_at = seen + capacity as u64 / 4;
+    }
+
     fn open(&mut self, capacity: usize, now: Instant) {
         self.due = self.due.filter(|due| *due > now).or(Some(now + self.linger));
         self.visit_at = self.seen + capacity as u64 / 4;

@@ -1,5 +1,6 @@
 //! A feed on a real ring, visited as the loop does it, its books checked after every visit.
 
+mod drop;
 mod random;
 
 use std::sync::Arc;
