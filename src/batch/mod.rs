@@ -98,26 +98,7 @@ impl OpenBatch {
     /// On what would fail the whole call, since it is our mistake: an empty or over-long message, and a
     /// timestamp before the last one.
     pub fn push(&mut self, record: &Record<'_>, timestamp_ms: i64) -> Result<(), Full> {
-        self.push_event(record.text, timestamp_ms)?;
-        let whole = record.begins && record.ends;
-        if !whole {
-            self.pieces.push(Piece { event: self.raw_lengths.len() as u32, line: record.line, ends: record.ends });
-        }
-        self.raw_lengths.push(record.raw_bytes);
-        self.lines += u64::from(whole);
-        self.raw_bytes += u64::from(record.raw_bytes);
-        Ok(())
-    }
-
-    /// Appends an event of our own, which stands for no pipe byte: its raw length is 0. As `push` otherwise.
-    pub fn push_marker(&mut self, text: &str, timestamp_ms: i64) -> Result<(), Full> {
-        self.push_event(text, timestamp_ms)?;
-        self.raw_lengths.push(0);
-        Ok(())
-    }
-
-    #[inline]
-    fn push_event(&mut self, text: &str, timestamp_ms: i64) -> Result<(), Full> {
+        let text = record.text;
         assert!(!text.is_empty(), "a blank line reached a batch: CloudWatch refuses the whole call");
         assert!(
             text.len() <= MESSAGE_BYTES_MAX,
@@ -148,7 +129,23 @@ impl OpenBatch {
         }
         self.escaper.append(text, &mut self.json);
         self.json.extend_from_slice(EVENT_END);
+
+        let whole = record.begins && record.ends;
+        if !whole {
+            self.pieces.push(Piece { event: self.raw_lengths.len() as u32, line: record.line, ends: record.ends });
+        }
+        self.raw_lengths.push(record.raw_bytes);
         self.charged_bytes += text.len() + EVENT_OVERHEAD_BYTES;
+        self.lines += u64::from(whole);
+        self.raw_bytes += u64::from(record.raw_bytes);
+        Ok(())
+    }
+
+    /// Appends an event of our own, which stands for no line and no pipe byte: its raw length is 0. Otherwise as `push`.
+    pub fn push_marker(&mut self, text: &str, timestamp_ms: i64) -> Result<(), Full> {
+        // By the same way, so that a line's stays as short as it is.
+        self.push(&Record { text, raw_bytes: 0, line: 0, begins: true, ends: true }, timestamp_ms)?;
+        self.lines -= 1;
         Ok(())
     }
 
