@@ -99,6 +99,9 @@ pub const ATTEMPTS_BEFORE_SAID: u32 = 10;
 pub const SPOOL_QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// A spool that refused is not asked before, unless room was made.
 pub const SPOOL_RETRY: Duration = Duration::from_secs(1);
+/// A ring that was full at every visit for so long is emptied, though there is room for its lines: it fills faster
+/// than one thread can encode.
+pub const CPU_SHORT_AFTER: Duration = Duration::from_secs(1);
 /// Bodies that came back from the disk and wait for a call: one to go next, one on its way.
 pub const BACKLOG_AHEAD_BODIES: usize = 2;
 /// Streams of adopted runs that are known at the same time; idle ones make room for others.

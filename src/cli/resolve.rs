@@ -47,7 +47,6 @@ pub fn plan(arguments: RunArguments) -> Result<Plan, Refusal> {
     Ok(Plan {
         oddities: oddities(&arguments, &destination),
         spool: spool.filter(|_| matches!(destination, Destination::CloudWatch(_))),
-        when_full: room::when_full(&arguments),
         memory_max,
         destination,
         ship: ship::Options {
@@ -56,6 +55,7 @@ pub fn plan(arguments: RunArguments) -> Result<Plan, Refusal> {
             stream_window: arguments.stream_window.map_or(max_in_flight, usize::from),
             create_group: arguments.create_group,
             disk,
+            when_full: room::when_full(&arguments),
         },
         engine: match arguments.engine {
             EngineChoice::Auto => EngineWish::Auto,

@@ -21,7 +21,7 @@ use crate::report::ledgers::Report;
 use crate::report::messages::{Format, Level, Messages};
 use crate::ring::ring;
 use crate::ship::files::LogFile;
-use crate::ship::{self, Target, WhenFull};
+use crate::ship::{self, Target};
 use crate::sys::bell::Bell;
 use crate::sys::probe;
 use pump::{Pump, Streams};
@@ -33,7 +33,6 @@ pub struct Plan {
     pub ship: ship::Options,
     /// None: none is wanted, or there is nothing to keep for later.
     pub spool: Option<SpoolPlan>,
-    pub when_full: WhenFull,
     /// Bounds rings, batches and buffers together.
     pub memory_max: usize,
     pub engine: EngineWish,

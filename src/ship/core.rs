@@ -124,6 +124,11 @@ impl Core {
         Label { address: stream.address.clone(), sequence, serial, gzip }
     }
 
+    /// Something to tell, that was decided elsewhere.
+    pub fn say(&mut self, notice: Notice) {
+        self.outbox.push_back(Action::Say(notice));
+    }
+
     /// The stream has its first line: create it, while the batch fills.
     pub fn begin(&mut self, stream: usize) {
         self.streams[stream].begun = true;

@@ -70,16 +70,6 @@ impl Feed {
         self.ring.awake();
     }
 
-    /// Its ring is half full, or will not fill any more: rather to the disk with a body than to wait for a call.
-    pub fn is_pressing(&self) -> bool {
-        self.ring.ended() || self.ring.occupied_bytes() >= self.ring.capacity() / 2
-    }
-
-    /// Arms a wake-up for when it begins to press. False: it has begun.
-    pub fn may_sleep_until_pressing(&self) -> bool {
-        self.is_pressing() || self.ring.sleep_until(self.ring.released() + self.ring.capacity() as u64 / 2)
-    }
-
     /// Takes what the ring has, up to one finished batch (and the beginning of the next), and hands the bytes that it is
     /// done with to `copy`.
     pub fn visit(&mut self, now: Now, books: &mut Books, copy: impl FnOnce(&[u8])) -> Option<Finished> {
@@ -156,7 +146,7 @@ impl Feed {
             books.ledger.read.lines += u64::from(ends);
             books.ledger.book(reason, Count::new(0, piece.bytes));
             books.split.began(piece.line, ends);
-            if let Some(worst) = books.split.ended(piece.line, reason) {
+            if let Some(worst) = books.split.ended(piece.line, ends, reason) {
                 books.ledger.book(worst, Count::new(1, 0));
             }
             let new = self.line_dropped.replace(piece.line) != Some(piece.line);
@@ -165,18 +155,26 @@ impl Feed {
         dropped
     }
 
+    /// Its ring is half full, or will not fill any more: rather to the disk with a body than to wait for a call.
+    pub fn is_pressing(&self) -> bool {
+        self.ring.ended() || self.ring.occupied_bytes() >= self.ring.capacity() / 2
+    }
+
     /// The ring is 3/4 full, and somebody may still write: it is to be emptied if it cannot be visited.
     pub fn is_crowded(&self) -> bool {
-        self.ring.occupied_bytes() >= self.crowd_bytes() && !self.ring.ended()
+        self.ring.occupied_bytes() >= self.ring.capacity() / 4 * 3 && !self.ring.ended()
     }
 
-    /// Arms the ring's wake-up for a feed that cannot be visited. False: it is crowded already.
-    pub fn may_sleep_until_crowded(&self) -> bool {
-        self.ring.ended() || self.ring.sleep_until(self.ring.released() + self.crowd_bytes() as u64)
+    /// Intake has no room to read into.
+    pub fn is_full(&self) -> bool {
+        self.ring.occupied_bytes() == self.ring.capacity() && !self.ring.ended()
     }
 
-    fn crowd_bytes(&self) -> usize {
-        self.ring.capacity() / 4 * 3
+    /// Arms the ring's wake-up for a feed that cannot be visited now: when it begins to press, and then when it gets
+    /// crowded. False: it did meanwhile.
+    pub fn may_sleep_unvisited(&self) -> bool {
+        let quarters = if self.is_pressing() { 3 } else { 2 };
+        self.ring.ended() || self.ring.sleep_until(self.ring.released() + self.ring.capacity() as u64 / 4 * quarters)
     }
 
     /// Lines and bytes that are neither booked nor in a finished body.

@@ -12,8 +12,8 @@ pub mod core;
 mod date;
 mod feed;
 pub mod files;
-pub mod notice;
 mod gap;
+pub mod notice;
 mod parcel;
 pub mod pump;
 mod split;
@@ -36,7 +36,7 @@ pub use cloudwatch::Target;
 use control::{Control, Phase};
 use core::Action;
 pub use core::DiskOptions;
-pub use pump::{Ledgers, Stream};
+pub use pump::{Ledgers, Stream, WhenFull};
 use pump::{Now, Pump};
 
 #[derive(Debug, Clone)]
@@ -45,17 +45,9 @@ pub struct Options {
     pub max_in_flight: usize,
     pub stream_window: usize,
     pub create_group: bool,
+    pub when_full: WhenFull,
     /// For a spool, if there is one.
     pub disk: Option<DiskOptions>,
-}
-
-/// What happens when no stage has room for a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WhenFull {
-    /// It is dropped and counted, and a marker says so in the stream.
-    Drop,
-    /// It stays in the pipe, and its writer waits.
-    Block,
 }
 
 /// Where bodies go.
@@ -121,7 +113,11 @@ impl Shipping {
             seed: clock::wall().as_nanos() as u64 ^ u64::from(std::process::id()) << 32,
         };
         Ok(Shipping {
-            pump: Pump::new(means.streams, pump::Options { gzip, linger: options.linger, core }, means.tee),
+            pump: Pump::new(
+                means.streams,
+                pump::Options { gzip, linger: options.linger, when_full: options.when_full, core },
+                means.tee,
+            ),
             cloudwatch,
             spool: means.spool,
             calls: JoinSet::new(),

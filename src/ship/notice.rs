@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::ledger::End;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
     Outage {
@@ -35,6 +37,9 @@ pub enum Notice {
     },
     SpoolTakes,
     SpoolDied,
+    Dropping {
+        reason: End,
+    },
     SetAside {
         what: String,
     },
@@ -90,6 +95,12 @@ impl fmt::Display for Notice {
                 f,
                 "the spool has failed, a fault of logpump's; please report it; lines stay in memory while there is room, \
                  then --when-full decides; what is on disk waits for the next run"
+            ),
+            Notice::Dropping { reason } => write!(
+                f,
+                "lines are dropped and counted ({}), so that no command waits: a marker stands in the stream for each gap; \
+                 --when-full block makes the command wait instead",
+                reason.reason()
             ),
             Notice::SetAside { what } => write!(f, "the spool has bytes that cannot be read, and keeps them: {what}"),
         }

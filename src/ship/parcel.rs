@@ -123,7 +123,8 @@ mod tests {
             batch.push(&record(begins, ends), 1).unwrap();
             books.split.began(0, ends);
         }
-        Parcel::new(batch.close(), false, |json| json)
+        let label = Label { address: Arc::default(), sequence: 0, serial: false, gzip: false };
+        Parcel::new(batch.close(), label, |json| json)
     }
 
     #[test]

@@ -12,13 +12,24 @@ use super::answer::Answer;
 use super::core::{self, Action, Core, Open};
 pub use super::feed::Now;
 use super::feed::{Feed, Finished};
+use super::notice::Notice;
 use super::parcel::Parcel;
 use crate::batch::Head;
 use crate::ledger::{End, Ledger};
+use crate::limits::CPU_SHORT_AFTER;
 use crate::report::tee::Tee;
 use crate::ring::Drainer;
 use crate::spool::entry::Address;
 use crate::spool::wire::Event;
+
+/// What happens when no stage has room for a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// It is dropped and counted, and a marker says so in the stream.
+    Drop,
+    /// It stays in the pipe, and its writer waits.
+    Block,
+}
 
 /// One child's output on its way out.
 pub struct Stream {
@@ -29,6 +40,7 @@ pub struct Stream {
 pub struct Options {
     pub gzip: bool,
     pub linger: Duration,
+    pub when_full: WhenFull,
     pub core: core::Options,
 }
 
@@ -47,12 +59,17 @@ pub struct Pump {
     tee: Option<Tee>,
     draining: bool,
     spilling: bool,
+    when_full: WhenFull,
+    dropping_said: bool,
+    /// Since when a ring has been full at every visit.
+    full_since: Vec<Option<Instant>>,
 }
 
 impl Pump {
     pub fn new(streams: Vec<Stream>, options: Options, tee: Option<Tee>) -> Pump {
         let addresses = streams.iter().map(|stream| stream.address.clone()).collect();
         let core = Core::new(addresses, options.core);
+        let full_since = vec![None; streams.len()];
         let feed = |stream: Stream| {
             Feed::new(stream.ring, Head::new(&stream.address.group, &stream.address.stream), options.linger)
         };
@@ -63,6 +80,9 @@ impl Pump {
             tee,
             draining: false,
             spilling: false,
+            when_full: options.when_full,
+            dropping_said: false,
+            full_since,
         }
     }
 
@@ -119,6 +139,10 @@ impl Pump {
     }
 
     fn work_on(&mut self, index: usize, all_bytes: usize, now: Now) -> bool {
+        if let Some(reason) = self.must_drop(index, all_bytes, now.mono) {
+            self.discard(index, reason, now);
+            return true;
+        }
         if !self.accepts(index) {
             return false;
         }
@@ -144,6 +168,47 @@ impl Pump {
             self.core.offer(index, parcel);
         }
         worked
+    }
+
+    /// A ring that fills and cannot be visited is emptied, so that its writer never waits: for this reason.
+    fn must_drop(&mut self, index: usize, all_bytes: usize, now: Instant) -> Option<End> {
+        if self.when_full == WhenFull::Block {
+            return None;
+        }
+        let feed = &self.feeds[index];
+        if !feed.is_full() {
+            self.full_since[index] = None;
+        }
+        if !self.has_place(index, all_bytes) {
+            return feed.is_crowded().then(|| self.core.why_full(index));
+        }
+        // There is a place, and yet the ring is full whenever we come by: it fills faster than it can be encoded.
+        let full_since = feed.is_full().then(|| *self.full_since[index].get_or_insert(now))?;
+        (now - full_since >= CPU_SHORT_AFTER).then_some(End::CpuShort)
+    }
+
+    /// For another body of this stream, and for what fills it.
+    fn has_place(&self, index: usize, all_bytes: usize) -> bool {
+        let own_bytes = self.feeds[index].open_bytes();
+        self.accepts(index) && self.core.has_room(index, Open { own_bytes, all_bytes })
+    }
+
+    fn discard(&mut self, index: usize, reason: End, now: Now) {
+        let tee = &mut self.tee;
+        let copy = |bytes: &[u8]| {
+            if let Some(tee) = tee {
+                tee.copy(index, bytes);
+            }
+        };
+        self.feeds[index].discard(reason, now, self.core.books_mut(index), copy);
+        if !std::mem::replace(&mut self.dropping_said, true) {
+            self.core.say(Notice::Dropping { reason });
+        }
+    }
+
+    /// Nothing will be done about its ring.
+    fn is_blocked(&self, feed: &Feed) -> bool {
+        self.when_full == WhenFull::Block && feed.is_pressing()
     }
 
     fn accepts(&self, index: usize) -> bool {
@@ -180,18 +245,14 @@ impl Pump {
         let mut due = self.core.next_due(now);
         let all_bytes = self.open_bytes();
         for (index, feed) in self.feeds.iter().enumerate() {
-            if !self.accepts(index) {
-                // An answer wakes us, or a ring that begins to press.
-                if !feed.may_sleep_until_pressing() {
-                    return None;
-                }
-                continue;
-            }
-            let has_room = self.core.has_room(index, Open { own_bytes: feed.open_bytes(), all_bytes });
-            if has_room && !feed.may_sleep() {
+            let has_place = self.has_place(index, all_bytes);
+            // Else an answer wakes us, or a ring that begins to press.
+            let may_sleep =
+                if has_place { feed.may_sleep() } else { feed.may_sleep_unvisited() || self.is_blocked(feed) };
+            if !may_sleep {
                 return None;
             }
-            if has_room || feed.open_bytes() > 0 {
+            if has_place || (self.accepts(index) && feed.open_bytes() > 0) {
                 due = [due, feed.due()].into_iter().flatten().min();
             }
         }

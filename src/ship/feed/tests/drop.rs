@@ -194,15 +194,18 @@ fn the_marks_of_dropped_lines_go_with_them() {
 }
 
 #[test]
-fn a_ring_is_crowded_from_three_quarters_on_while_somebody_may_write() {
+fn a_ring_presses_from_a_half_on_and_is_crowded_from_three_quarters_on_while_somebody_may_write() {
     let mut rig = Rig::new(RING_BYTES);
-    rig.put(&b"a\n".repeat(RING_BYTES / 8 * 3 - 1));
-    assert!(!rig.feed.is_crowded() && rig.feed.may_sleep_until_crowded());
+    let state = |rig: &Rig| (rig.feed.is_pressing(), rig.feed.is_crowded(), rig.feed.may_sleep_unvisited());
+    rig.put(&b"a\n".repeat(RING_BYTES / 4 - 1));
+    assert_eq!(state(&rig), (false, false, true));
     rig.put(b"b\n");
-    assert!(rig.feed.is_crowded() && !rig.feed.may_sleep_until_crowded());
+    assert_eq!(state(&rig), (true, false, true));
+    rig.put(&b"a\n".repeat(RING_BYTES / 8));
+    assert_eq!(state(&rig), (true, true, false));
     assert_eq!(rig.discard(End::SpoolFull).0, RING_BYTES as u64 / 8 * 3);
-    assert!(!rig.feed.is_crowded() && rig.feed.may_sleep_until_crowded());
+    assert_eq!(state(&rig), (false, false, true));
     rig.put(&b"a\n".repeat(RING_BYTES / 2));
     rig.end_of_output();
-    assert!(!rig.feed.is_crowded() && rig.feed.may_sleep_until_crowded());
+    assert_eq!(state(&rig), (true, false, true));
 }
