@@ -303,6 +303,9 @@ impl Core {
         for (stream, delivery) in self.take_pending() {
             self.streams[stream].put_back(delivery);
         }
+        // Nothing comes back from there any more, so nothing waits for it.
+        self.streams.iter_mut().for_each(|stream| stream.disk.alone = 0);
+        self.disk.alone = 0;
     }
 
     fn loaded(&mut self, id: EntryId, entry: Entry, wall_ms: i64) {

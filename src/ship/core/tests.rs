@@ -2,11 +2,14 @@
 
 mod calls;
 mod creation;
+mod disk;
 mod ends;
 mod random;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+use bytes::Bytes;
 
 use super::*;
 use crate::batch::{Body, Piece};

@@ -1,0 +1,362 @@
+//! What goes to the disk and comes back, with a spool that does what it is told.
+
+use super::*;
+use crate::limits::{EVENT_AGE_MS_MAX, SPOOL_RETRY, WAITING_BODIES_PER_STREAM_MAX};
+use crate::spool::wire::{EntryId, Event, Refusal};
+
+const WALL_MS: i64 = 1_700_000_000_000;
+const MIB: u64 = 1024 * 1024;
+
+struct Kept {
+    entry: Arc<Entry>,
+    with_ship: bool,
+    done: bool,
+}
+
+/// A core, a spool and an account of both.
+struct Desk {
+    core: Core,
+    now: Instant,
+    kept: Vec<Kept>,
+    /// Asked for and not answered yet.
+    asked: VecDeque<Request>,
+    sent: Vec<(usize, String)>,
+    said: Vec<String>,
+}
+
+fn with_disk(max_in_flight: usize, stream_window: usize, durable: bool) -> Options {
+    let disk = Some(DiskOptions { bytes_max: 64 * MIB, durable });
+    Options { disk, ..options(max_in_flight, stream_window) }
+}
+
+impl Desk {
+    /// With streams that exist.
+    fn new(streams: usize, options: Options) -> Desk {
+        let core = Core::new(addresses(streams), options);
+        let now = clock::now();
+        let (kept, asked) = (Vec::new(), VecDeque::new());
+        let mut desk = Desk { core, now, kept, asked, sent: Vec::new(), said: Vec::new() };
+        for stream in 0..streams {
+            desk.core.begin(stream);
+            desk.act();
+            desk.core.stream_created(stream, ok(), desk.now);
+        }
+        desk
+    }
+
+    fn offer<const COUNT: usize>(&mut self, stream: usize, names: [&str; COUNT]) {
+        for name in names {
+            let body = Body { last_ms: WALL_MS, ..body(name, 1) };
+            self.core.books_mut(stream).ledger.read += Count::new(1, u64::from(RAW_BYTES));
+            let label = self.core.next_label(stream, false, false);
+            self.core.offer(stream, Parcel::new(body, label, |json| json));
+            self.act();
+        }
+    }
+
+    /// What it sends now, by name.
+    fn act(&mut self) -> Vec<String> {
+        let before = self.sent.len();
+        for turn in 0.. {
+            assert!(turn < ACTIONS_AT_ONE_INSTANT_MAX, "it asks in a circle");
+            match self.core.poll(self.now) {
+                Some(Action::Send { call, entry, .. }) => {
+                    self.sent.push((call, String::from_utf8(entry.payload.to_vec()).unwrap()));
+                }
+                Some(Action::Spool(Request::Done(id))) => self.kept[id.index as usize].done = true,
+                Some(Action::Spool(Request::PutBack(id))) => self.kept[id.index as usize].with_ship = false,
+                Some(Action::Spool(request)) => self.asked.push_back(request),
+                Some(Action::Say(notice)) => self.said.push(notice.to_string()),
+                Some(Action::CreateStream { .. } | Action::CreateGroup { .. }) => {}
+                None => break,
+            }
+        }
+        let due = self.core.next_due(self.now);
+        assert!(due.is_none_or(|due| due > self.now), "the loop would spin");
+        self.check();
+        self.sent[before..].iter().map(|(_, name)| name.clone()).collect()
+    }
+
+    fn hear(&mut self, event: Event) {
+        self.core.spooled(event, self.now, WALL_MS);
+        self.check();
+    }
+
+    /// The spool does the next thing that it was asked for.
+    fn spool_works(&mut self) -> Vec<String> {
+        let event = match self.asked.pop_front().expect("the spool was asked for something") {
+            Request::Store { ticket, entry, keep } => {
+                let id = EntryId { run: 0, segment: 0, index: self.kept.len() as u32 };
+                let bytes = entry.memory_bytes() as u64;
+                self.kept.push(Kept { entry, with_ship: keep, done: false });
+                Event::Stored { ticket, id, bytes }
+            }
+            Request::Load { except } => {
+                let free = |kept: &Kept| !kept.done && !kept.with_ship && !except.contains(&kept.entry.address.key());
+                match self.kept.iter().position(free) {
+                    Some(index) => {
+                        self.kept[index].with_ship = true;
+                        let entry = Box::new((*self.kept[index].entry).clone());
+                        Event::Loaded { id: EntryId { run: 0, segment: 0, index: index as u32 }, entry }
+                    }
+                    None => Event::Nothing,
+                }
+            }
+            other => panic!("{other:?} is not answered"),
+        };
+        self.hear(event);
+        self.act()
+    }
+
+    /// Until nothing is asked of the spool.
+    fn spool_works_on(&mut self) -> Vec<String> {
+        let mut sent = Vec::new();
+        while !self.asked.is_empty() {
+            sent.extend(self.spool_works());
+        }
+        sent
+    }
+
+    fn answer(&mut self, name: &str, answer: Answer) -> Vec<String> {
+        let at = self.sent.iter().position(|(_, sent)| sent == name).unwrap_or_else(|| panic!("{name} was not sent"));
+        let (call, _) = self.sent.remove(at);
+        self.core.answered(call, answer, self.now);
+        self.check();
+        self.act()
+    }
+
+    fn on_disk(&self) -> Vec<String> {
+        let alive = self.kept.iter().filter(|kept| !kept.done);
+        alive.map(|kept| String::from_utf8(kept.entry.payload.to_vec()).unwrap()).collect()
+    }
+
+    fn check(&self) {
+        for index in 0..self.core.own_streams {
+            let mut ledger = self.core.streams[index].books.ledger.clone();
+            ledger.in_memory = self.core.held(index);
+            ledger.spooled = self.core.spooled_of(index);
+            assert_eq!(ledger.imbalance(), None, "stream {index}: {ledger:?}");
+        }
+        assert_eq!(self.core.adopted_ledger().imbalance(), None);
+        let held: usize = self.core.streams.iter().map(|stream| stream.held_bytes).sum();
+        assert_eq!(self.core.held_bytes, held);
+    }
+
+    fn delivered(&self, stream: usize) -> u64 {
+        self.core.streams[stream].books.ledger.ended(End::Delivered).lines
+    }
+}
+
+#[test]
+fn what_finds_no_place_goes_to_the_disk_and_comes_back() {
+    let mut desk = Desk::new(1, with_disk(1, 1, false));
+    assert_eq!(WAITING_BODIES_PER_STREAM_MAX, 2);
+    desk.offer(0, ["a", "b", "c"]);
+    assert!(!desk.core.accepts(0, false), "a ring that does not press waits for a call");
+    assert!(desk.core.accepts(0, true));
+    desk.offer(0, ["d", "e"]);
+    desk.spool_works();
+    desk.spool_works();
+    assert_eq!((desk.on_disk(), desk.core.spooled_of(0)), (vec!["d".to_owned(), "e".into()], Count::new(2, 20)));
+    for (name, next) in [("a", "b"), ("b", "c"), ("c", "d"), ("d", "e")] {
+        desk.spool_works_on();
+        assert_eq!(desk.answer(name, ok()), [next], "arrival order is strict with a window of 1");
+    }
+    assert!(!desk.core.is_empty(desk.now));
+    desk.answer("e", ok());
+    assert_eq!((desk.delivered(0), desk.on_disk().len(), desk.core.is_empty(desk.now)), (5, 0, true));
+}
+
+#[test]
+fn a_backlog_gets_half_the_window_while_there_are_fresh_bodies_and_all_but_one_place_otherwise() {
+    let mut desk = Desk::new(1, with_disk(4, 4, false));
+    desk.offer(0, ["a1", "a2", "a3", "a4", "a5", "a6", "b1", "b2", "b3", "b4", "b5", "b6", "b7"]);
+    desk.spool_works_on();
+    for name in ["a1", "a2", "a3", "a4"] {
+        desk.answer(name, ok());
+        desk.spool_works_on();
+    }
+    let flying = |desk: &Desk, of: char| desk.sent.iter().filter(|(_, name)| name.starts_with(of)).count();
+    assert_eq!((flying(&desk, 'a'), flying(&desk, 'b')), (2, 2), "{:?}", desk.sent);
+    desk.answer("a5", ok());
+    desk.spool_works_on();
+    assert_eq!((flying(&desk, 'a'), flying(&desk, 'b')), (1, 3), "{:?}", desk.sent);
+    desk.answer("a6", ok());
+    desk.spool_works_on();
+    assert_eq!((flying(&desk, 'b'), desk.delivered(0)), (3, 6), "one place is free for a fresh body: {:?}", desk.sent);
+    desk.offer(0, ["c1"]);
+    assert_eq!(flying(&desk, 'c'), 1);
+}
+
+#[test]
+fn a_durable_body_is_on_disk_before_it_is_sent_and_forgotten_there_at_its_end() {
+    let mut desk = Desk::new(1, with_disk(2, 2, true));
+    desk.offer(0, ["a"]);
+    assert!(desk.sent.is_empty());
+    assert_eq!(desk.spool_works(), ["a"]);
+    assert_eq!(desk.on_disk(), ["a"]);
+    desk.answer("a", ok());
+    assert!(desk.on_disk().is_empty() && desk.core.is_empty(desk.now));
+}
+
+#[test]
+fn what_the_disk_refuses_stays_in_memory_and_it_is_asked_again_later() {
+    let mut desk = Desk::new(1, with_disk(1, 1, false));
+    desk.offer(0, ["a", "b", "c", "d"]);
+    let Some(Request::Store { ticket, .. }) = desk.asked.pop_front() else { panic!("d goes to the disk") };
+    desk.hear(Event::Refused { ticket, why: Refusal::Full("no space".into()) });
+    desk.act();
+    assert_eq!((desk.core.accepts(0, true), desk.core.why_full(0)), (false, End::SpoolFull));
+    assert_eq!(desk.said.iter().filter(|said| said.contains("no space")).count(), 1);
+    desk.now += SPOOL_RETRY;
+    desk.act();
+    assert!(desk.core.accepts(0, true));
+    desk.offer(0, ["e"]);
+    for (name, next) in [("a", "b"), ("b", "c"), ("c", "d")] {
+        desk.spool_works_on();
+        assert_eq!(desk.answer(name, ok()), [next], "older ones first, wherever they are");
+    }
+    assert_eq!(desk.answer("d", ok()).len() + desk.spool_works_on().len(), 1);
+    desk.answer("e", ok());
+    assert_eq!(desk.delivered(0), 5);
+}
+
+#[test]
+fn a_noisy_stream_leaves_a_quiet_one_its_share_of_the_disk() {
+    let disk = Some(DiskOptions { bytes_max: 40 * MIB, durable: false });
+    let mut desk = Desk::new(2, Options { disk, ..options(1, 1) });
+    let mut taken = 0;
+    while desk.core.accepts(0, true) {
+        assert!(taken < 100, "the noisy one takes it all");
+        let big = Body { json: vec![b'x'; MIB as usize], last_ms: WALL_MS, ..body("x", 1) };
+        desk.core.books_mut(0).ledger.read += Count::new(1, u64::from(RAW_BYTES));
+        let label = desk.core.next_label(0, false, false);
+        desk.core.offer(0, Parcel::new(big, label, |json| json));
+        desk.act();
+        desk.spool_works_on();
+        taken += 1;
+    }
+    assert!((15..=25).contains(&taken), "{taken} of 40");
+    assert_eq!(desk.core.why_full(0), End::SpoolFull);
+    desk.offer(1, ["q1", "q2", "q3"]);
+    assert!(desk.core.accepts(1, true));
+}
+
+#[test]
+fn at_the_end_everything_goes_to_the_disk_what_flies_as_well() {
+    let mut desk = Desk::new(1, with_disk(2, 2, false));
+    desk.offer(0, ["a", "b", "c"]);
+    desk.core.spill();
+    desk.act();
+    assert!(!desk.core.is_spilled());
+    // Answered before it is stored: it is not to be found again.
+    desk.answer("b", ok());
+    desk.offer(0, ["late"]);
+    desk.spool_works_on();
+    assert!(desk.core.is_spilled());
+    assert_eq!(desk.on_disk(), ["a", "c", "late"]);
+    desk.core.give_up(End::Shutdown);
+    desk.check();
+    let ledger = &desk.core.streams[0].books.ledger;
+    assert_eq!((desk.core.spooled_of(0).lines, ledger.ended(End::Shutdown).lines), (3, 0));
+    assert_eq!(desk.core.held(0), Count::default());
+}
+
+#[test]
+fn without_a_disk_the_end_is_a_drop() {
+    let mut desk = Desk::new(1, options(2, 2));
+    desk.offer(0, ["a", "b", "c"]);
+    desk.core.spill();
+    desk.core.give_up(End::Shutdown);
+    desk.check();
+    assert_eq!(desk.core.streams[0].books.ledger.ended(End::Shutdown).lines, 3);
+}
+
+#[test]
+fn a_spool_that_dies_gives_back_what_it_had_not_stored() {
+    let mut desk = Desk::new(1, with_disk(1, 1, false));
+    desk.offer(0, ["a", "b", "c", "d", "e"]);
+    desk.spool_works();
+    desk.core.spool_died();
+    desk.asked.clear();
+    for name in ["a", "b", "c", "e"] {
+        desk.answer(name, ok());
+    }
+    assert_eq!((desk.delivered(0), desk.core.spooled_of(0).lines), (4, 1));
+    assert!(desk.core.is_empty(desk.now), "what is on disk waits for the next run");
+    assert_eq!(desk.core.why_full(0), End::NoSpool);
+}
+
+fn adopted(stream: &str, name: &str, last_ms: i64) -> Entry {
+    Entry {
+        address: Arc::new(Address { group: "/other".into(), stream: stream.into(), ..Address::default() }),
+        sequence: 7,
+        first_ms: last_ms,
+        last_ms,
+        serial: false,
+        gzip: false,
+        raw_lengths: vec![5, 5],
+        pieces: Vec::new(),
+        payload: Bytes::copy_from_slice(name.as_bytes()),
+    }
+}
+
+#[test]
+fn what_an_ended_run_left_goes_where_it_was_meant_for_and_too_old_events_cost_no_call() {
+    let mut desk = Desk::new(1, with_disk(2, 2, false));
+    desk.hear(Event::Adopted { run: 1, entries: 2, count: Count::new(4, 20), bytes: 1000 });
+    desk.act();
+    let load = |desk: &mut Desk| matches!(desk.asked.pop_front(), Some(Request::Load { .. }));
+    assert!(load(&mut desk));
+    let id = |index| EntryId { run: 1, segment: 0, index };
+    // Not our own spool: `Done` is looked up there.
+    desk.kept = (0..2).map(|_| Kept { entry: Arc::new(adopted("s", "x", 0)), with_ship: true, done: false }).collect();
+    desk.hear(Event::Loaded { id: id(0), entry: Box::new(adopted("s", "old", WALL_MS - EVENT_AGE_MS_MAX - 1)) });
+    desk.act();
+    assert!(load(&mut desk) && desk.kept[0].done);
+    desk.hear(Event::Loaded { id: id(1), entry: Box::new(adopted("s", "young", WALL_MS)) });
+    desk.act();
+    let place = desk.core.streams.iter().position(|stream| stream.address.group == "/other").unwrap();
+    desk.core.stream_created(place, ok(), desk.now);
+    assert_eq!(desk.act(), ["young"]);
+    desk.answer("young", ok());
+    let ledger = desk.core.adopted_ledger();
+    assert_eq!((ledger.adopted.lines, ledger.spooled, desk.kept[1].done), (4, Count::default(), true));
+    assert_eq!((ledger.ended(End::TooOld).lines, ledger.ended(End::Delivered).lines), (2, 2));
+    assert!(desk.core.is_empty(desk.now));
+}
+
+#[test]
+fn a_stream_in_trouble_holds_up_no_other_and_its_backlog_waits_on_disk() {
+    let mut desk = Desk::new(2, with_disk(2, 2, false));
+    desk.offer(0, ["a1", "a2", "a3", "a4", "a5", "a6"]);
+    desk.offer(1, ["b1", "b2", "b3", "b4"]);
+    desk.spool_works_on();
+    desk.answer("a1", denied());
+    // Its other bodies are held, and what would come back of it is passed over.
+    let mut rounds = 0;
+    while desk.delivered(1) < 4 {
+        rounds += 1;
+        assert!(rounds < 50, "the other stream stands still: {:?}", desk.sent);
+        desk.spool_works_on();
+        let flying: Vec<_> = desk.sent.iter().map(|(_, name)| name.clone()).collect();
+        for name in flying {
+            desk.answer(&name, if name.starts_with('a') { denied() } else { ok() });
+        }
+    }
+    assert_eq!(desk.delivered(0), 0);
+    while !desk.core.is_empty(desk.now) {
+        rounds += 1;
+        assert!(rounds < 200, "it stands still: {:?} {:?}", desk.sent, desk.on_disk());
+        desk.spool_works_on();
+        let flying: Vec<_> = desk.sent.iter().map(|(_, name)| name.clone()).collect();
+        for name in &flying {
+            desk.answer(name, ok());
+        }
+        if flying.is_empty() && desk.asked.is_empty() && !desk.core.is_empty(desk.now) {
+            desk.now = desk.core.next_due(desk.now).expect("something is due");
+            desk.act();
+        }
+    }
+    assert_eq!((desk.delivered(0), desk.on_disk().len()), (6, 0));
+}
