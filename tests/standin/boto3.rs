@@ -47,6 +47,11 @@ fn boto3_works_with_any_credentials_and_is_refused_with_the_known_key_and_anothe
 }
 
 #[test]
+fn boto3_understands_faults() {
+    run(&Standin::start(&["--group", "g"]), "faults", &[]);
+}
+
+#[test]
 fn boto3_works_over_tls() {
     let directory = tempfile::tempdir().unwrap();
     let authority = directory.path().join("authority.pem");

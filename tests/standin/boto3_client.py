@@ -2,10 +2,11 @@
 
 import sys
 import time
+import urllib.request
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectionClosedError
 
 
 def client(url):
@@ -100,7 +101,41 @@ def wrong_secret(logs):
         raise AssertionError("a wrong secret was accepted")
 
 
+def faults(logs):
+    where = {"logGroupName": "g", "logStreamName": "s"}
+    logs.create_log_stream(**where)
+    event = {"timestamp": int(time.time() * 1000), "message": "x"}
+
+    def put_under(script):
+        urllib.request.urlopen(f"{logs.meta.endpoint_url}/fault", data=script.encode()).close()
+        return logs.put_log_events(logEvents=[event], **where)
+
+    for script, raised in [
+        ("throttle", logs.exceptions.ThrottlingException),
+        ("503", logs.exceptions.ServiceUnavailableException),
+        ("missing", logs.exceptions.ResourceNotFoundException),
+        ("invalid:x", logs.exceptions.InvalidParameterException),
+        ("unrecognized", logs.exceptions.UnrecognizedClientException),
+        ("denied", logs.exceptions.AccessDeniedException),
+        ("502:html", ClientError),
+        ("reset", ConnectionClosedError),
+        ("lost", ConnectionClosedError),
+    ]:
+        try:
+            put_under(script)
+        except raised:
+            continue
+        raise AssertionError(f"{script} raised nothing")
+    # boto3 takes what it cannot read for an answer with nothing in it.
+    assert "nextSequenceToken" not in put_under("bad-json")
+    answer = put_under("reject:new=1")
+    assert answer["rejectedLogEventsInfo"] == {"tooNewLogEventStartIndex": 0}, answer
+    put_under("")
+    assert len(read_all(logs, **where)) == 3, "lost, bad-json and the last one were stored"
+
+
 if __name__ == "__main__":
     case, url = sys.argv[1:]
-    {"round_trip": round_trip, "exceptions": exceptions, "wrong_secret": wrong_secret}[case](client(url))
+    cases = {"round_trip": round_trip, "exceptions": exceptions, "faults": faults, "wrong_secret": wrong_secret}
+    cases[case](client(url))
     print("all good")

@@ -7,6 +7,7 @@ mod venv;
 
 mod boto3;
 mod control;
+mod faults;
 mod limits;
 mod process;
 mod reading;

@@ -103,6 +103,8 @@ fn wrong_usage_ends_with_64_and_a_taken_port_with_69() {
         &["--nothing"],
         &["--group", "a b", "--listen", "127.0.0.1:0"],
         &["--cert-out", "/tmp/x", "--listen", "127.0.0.1:0"],
+        &["--fault", "tls-hang", "--listen", "127.0.0.1:0"],
+        &["--fault-file", "/nothing/here", "--listen", "127.0.0.1:0"],
     ] {
         let (code, message) = run(args);
         assert_eq!(code, Some(64), "{args:?}: {message}");

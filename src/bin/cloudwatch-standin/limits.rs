@@ -47,6 +47,8 @@ pub const SKEW_S_MAX: i64 = 5 * 60;
 /// A body before and after decompression. Ours, not AWS's: a full call of nothing but six-byte escapes and
 /// 10,000 events' framing stays below 8 MiB.
 pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// A script of faults. Ours: hundreds of faults.
+pub const SCRIPT_BYTES_MAX: usize = 64 * 1024;
 
 const _: () = assert!(
     UPLOAD_BYTES_MAX as usize * 6 + EVENTS_MAX * 64 < BODY_BYTES_MAX,

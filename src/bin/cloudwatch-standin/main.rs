@@ -6,19 +6,22 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `limits`, `fail`, `time`, `json`, `names` | numbers, errors, dates, strict JSON, naming rules: pure |
+//! | `faults/` | faults on purpose: scripts, and what they do to which call: pure |
 //! | `put/` | PutLogEvents read and checked: pure |
 //! | `sigv4` | signatures |
 //! | `store`, `stats` | groups, streams, events; counts |
 //! | `operations/` | what each operation does |
-//! | `server`, `tls`, `options` | HTTP, certificates, command line |
+//! | `server`, `reply`, `tls`, `options` | HTTP, answers and broken ones, certificates, command line |
 
 mod fail;
+mod faults;
 mod json;
 mod limits;
 mod names;
 mod operations;
 mod options;
 mod put;
+mod reply;
 mod server;
 mod sigv4;
 mod stats;
@@ -29,19 +32,21 @@ mod tls;
 use std::io::Write;
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_rustls::TlsAcceptor;
 
+use crate::faults::Faults;
 use crate::operations::World;
 use crate::options::Options;
+use crate::reply::Ended;
 use crate::server::{Policy, Server, Verify};
 use crate::store::Store;
 
@@ -80,6 +85,7 @@ fn fail(code: u8, message: &str) -> ExitCode {
 
 async fn run(options: Options) -> Result<(), (u8, String)> {
     let world = new_world(&options).map_err(|message| (EXIT_USAGE, message))?;
+    let faults = new_faults(&options).map_err(|message| (EXIT_USAGE, message))?;
     let unavailable = |message: String| (EXIT_UNAVAILABLE, message);
     let acceptor = match options.tls {
         true => Some(tls::acceptor(options.cert_out.as_deref()).map_err(|error| unavailable(error.to_string()))?),
@@ -94,7 +100,7 @@ async fn run(options: Options) -> Result<(), (u8, String)> {
     let handler = |kind| signal(kind).map_err(|error| unavailable(format!("cannot handle signals: {error}")));
     let (mut terminate, mut interrupt) = (handler(SignalKind::terminate())?, handler(SignalKind::interrupt())?);
     announce(&listener, options.tls).map_err(|error| unavailable(error.to_string()))?;
-    let server = Server::new(policy(options), world);
+    let server = Server::new(policy(options), world, faults);
     tokio::select! {
         () = accept(listener, acceptor, server) => {}
         _ = terminate.recv() => {}
@@ -116,13 +122,33 @@ fn new_world(options: &Options) -> Result<World, String> {
     Ok(world)
 }
 
+fn new_faults(options: &Options) -> Result<Faults, String> {
+    let mut faults = Vec::new();
+    for script in &options.faults {
+        faults.extend(faults::parse_script(script).map_err(|wrong| format!("--fault: {wrong}"))?);
+    }
+    if let Some(path) = &options.fault_file {
+        let named = |error: String| format!("--fault-file {}: {error}", path.display());
+        let script = std::fs::read_to_string(path).map_err(|error| named(error.to_string()))?;
+        faults.extend(faults::parse_script(&script).map_err(|wrong| named(wrong.to_string()))?);
+    }
+    Faults::servable(&faults, options.tls)?;
+    Ok(Faults::new(faults, Instant::now()))
+}
+
 fn policy(options: Options) -> Policy {
     let verify = match (options.no_verify, options.any_signature) {
         (true, _) => Verify::FormWithoutHash,
         (false, true) => Verify::Form,
         (false, false) => Verify::Known,
     };
-    Policy { verify, access_key: options.access_key, secret_key: options.secret_key, latency: options.latency }
+    Policy {
+        verify,
+        access_key: options.access_key,
+        secret_key: options.secret_key,
+        latency: options.latency,
+        tls: options.tls,
+    }
 }
 
 /// The one line on stdout. Whoever started us reads it to learn the port, so it must not wait in a buffer.
@@ -152,9 +178,10 @@ async fn connection(stream: TcpStream, acceptor: Option<TlsAcceptor>, server: Rc
     let _ = stream.set_nodelay(true);
     server.connection_opened();
     match acceptor {
-        None => serve(stream, &server).await,
+        None => serve(stream, |stream| stream, &server).await,
+        Some(_) if server.hangs_handshake() => swallow(stream).await,
         Some(acceptor) => match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => serve(stream, &server).await,
+            Ok(Ok(stream)) => serve(stream, |stream| stream.get_ref().0, &server).await,
             Ok(Err(error)) => eprintln!("cloudwatch-standin: TLS handshake: {error}"),
             Err(_) => eprintln!("cloudwatch-standin: TLS handshake: no answer in {HANDSHAKE_TIMEOUT:?}"),
         },
@@ -162,8 +189,22 @@ async fn connection(stream: TcpStream, acceptor: Option<TlsAcceptor>, server: Rc
     server.connection_closed();
 }
 
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, server: &Rc<Server>) {
+/// Says nothing until the client goes away.
+async fn swallow(mut stream: TcpStream) {
+    let mut bytes = [0; 4096];
+    while stream.read(&mut bytes).await.is_ok_and(|read| read > 0) {}
+}
+
+async fn serve<S>(stream: S, socket_of: impl Fn(&S) -> &TcpStream, server: &Rc<Server>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
     let service = service_fn(|request| server.clone().respond(request));
-    // An error here is a client that went away in the middle of something; its call has been counted.
-    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    // Another error is a client that went away in the middle of something; its call has been counted.
+    if (&mut connection).await.is_err_and(|error| Ended::is_reset(&error)) {
+        let stream = connection.into_parts().io.into_inner();
+        // Closing a socket that may not linger resets the connection.
+        let _ = socket_of(&stream).set_zero_linger();
+    }
 }

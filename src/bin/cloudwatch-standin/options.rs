@@ -18,7 +18,7 @@ use clap::builder::FalseyValueParser;
 ///
 /// GET /stats tells what arrived, as JSON. GET /healthz answers 200. SIGTERM and SIGINT end it with code 0.
 #[derive(Parser, Debug)]
-#[command(name = "cloudwatch-standin", version)]
+#[command(name = "cloudwatch-standin", version, after_long_help = crate::faults::HELP)]
 pub struct Options {
     /// Where to listen; port 0 takes a free one. The one line on stdout tells which: `listening on http://...`
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4580")]
@@ -37,6 +37,14 @@ pub struct Options {
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration)]
     #[arg(env = "CLOUDWATCH_STANDIN_LATENCY", help_heading = "Serving")]
     pub latency: Duration,
+
+    /// Do wrong on purpose: `throttle:rate=0.5; lost:every=10`. May be repeated; see "Fault scripts" below
+    #[arg(long = "fault", value_name = "SCRIPT", env = "CLOUDWATCH_STANDIN_FAULT", help_heading = "Faults")]
+    pub faults: Vec<String>,
+
+    /// The same from a file
+    #[arg(long, value_name = "FILE", env = "CLOUDWATCH_STANDIN_FAULT_FILE", help_heading = "Faults")]
+    pub fault_file: Option<PathBuf>,
 
     /// A log group that exists from the start; may be repeated (in the environment: separated by commas)
     #[arg(long = "group", value_name = "NAME", value_delimiter = ',')]
@@ -72,7 +80,7 @@ pub struct Options {
 }
 
 /// `1048576`, `64KiB`, `512MiB`, `4GiB`.
-fn parse_size(text: &str) -> Result<u64, String> {
+pub fn parse_size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let unit: u64 = match text[digits.len()..].trim() {
         "" | "B" => 1,

@@ -1,21 +1,22 @@
 //! HTTP: receives a call, has it checked and performed, and answers. Knows nothing of what operations mean.
 
 use std::cell::RefCell;
-use std::convert::Infallible;
 use std::io::Read;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Bytes, Incoming};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use hyper::{HeaderMap, Method, Request, StatusCode};
 use sha2::{Digest, Sha256};
 
 use crate::fail::Failure;
-use crate::limits::BODY_BYTES_MAX;
+use crate::faults::{Effects, End, Faults, Seen, parse_script};
+use crate::limits::{BODY_BYTES_MAX, SCRIPT_BYTES_MAX};
 use crate::operations::{self, Call, World};
+use crate::reply::{Answer, Ended, plain, torn};
 use crate::sigv4::{self, Claim};
 use crate::time::now_ms;
 
@@ -27,8 +28,6 @@ const UNKNOWN: &str = "Unknown";
 /// Body buffers to use again; more, or larger ones, go back to the allocator.
 const SPARE_BUFFERS_MAX: usize = 16;
 const SPARE_BUFFER_BYTES_MAX: usize = 4 * 1024 * 1024;
-
-pub type Answer = Response<Full<Bytes>>;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Verify {
@@ -45,12 +44,21 @@ pub struct Policy {
     pub access_key: String,
     pub secret_key: String,
     pub latency: Duration,
+    pub tls: bool,
 }
 
 pub struct Server {
     policy: Policy,
     world: RefCell<World>,
+    faults: RefCell<Faults>,
     spare_buffers: RefCell<Vec<Vec<u8>>>,
+}
+
+/// A call whose head has arrived.
+struct Received {
+    parts: Parts,
+    operation: Option<&'static str>,
+    body: Incoming,
 }
 
 /// A call that stands in `calls_in_flight` as long as this lives, whether it is answered or its client goes away.
@@ -63,8 +71,14 @@ impl Drop for InFlight<'_> {
 }
 
 impl Server {
-    pub fn new(policy: Policy, world: World) -> Rc<Server> {
-        Rc::new(Server { policy, world: RefCell::new(world), spare_buffers: RefCell::default() })
+    pub fn new(policy: Policy, world: World, faults: Faults) -> Rc<Server> {
+        let (world, faults) = (RefCell::new(world), RefCell::new(faults));
+        Rc::new(Server { policy, world, faults, spare_buffers: RefCell::default() })
+    }
+
+    /// Whether the handshake of a TLS connection that was just accepted is never answered.
+    pub fn hangs_handshake(&self) -> bool {
+        self.faults.borrow_mut().hangs_handshake(Instant::now())
     }
 
     pub fn connection_opened(&self) {
@@ -77,52 +91,101 @@ impl Server {
         self.world.borrow_mut().stats.connections_open -= 1;
     }
 
-    pub async fn respond(self: Rc<Self>, request: Request<Incoming>) -> Result<Answer, Infallible> {
+    pub async fn respond(self: Rc<Self>, request: Request<Incoming>) -> Result<Answer, Ended> {
         let path = request.uri().path();
         Ok(match (request.method(), path) {
             (&Method::GET, "/healthz") => plain(StatusCode::OK, "text/plain", "ok\n".into()),
             (&Method::GET, "/stats") => {
                 let world = self.world.borrow();
-                let stats = world.stats.to_json(&world.store);
+                let stats = world.stats.to_json(&world.store, self.faults.borrow().hits());
                 plain(StatusCode::OK, "application/json", stats)
             }
-            (&Method::POST, "/") => self.call(request).await,
+            (&Method::GET, "/fault") => self.tell_faults(),
+            (&Method::POST, "/fault") => self.set_faults(request.into_body()).await,
+            (&Method::POST, "/") => return self.call(request).await,
             (method, path) => {
-                let served = "POST / with an X-Amz-Target, GET /stats, GET /healthz";
+                let served = "POST / with an X-Amz-Target, GET /stats, GET /healthz, GET and POST /fault";
                 let message = format!("{method} {path} is not served here: {served}\n");
                 plain(StatusCode::NOT_FOUND, "text/plain", message.into())
             }
         })
     }
 
-    async fn call(&self, request: Request<Incoming>) -> Answer {
-        self.world.borrow_mut().stats.call_begins();
-        let _in_flight = InFlight(self);
-        let (parts, body) = request.into_parts();
-        let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
-        let operation = target.and_then(operations::named);
-        let spare = self.spare_buffers.borrow_mut().pop();
-        let mut buffer = spare.unwrap_or_default();
-        let outcome = self.outcome(&parts, body, operation, &mut buffer).await;
-        self.keep_spare(buffer);
-        self.answer(operation.unwrap_or(UNKNOWN), outcome).await
+    fn tell_faults(&self) -> Answer {
+        let faults = self.faults.borrow();
+        let told = serde_json::to_vec_pretty(&faults.told(Instant::now())).expect("counts and texts serialize");
+        plain(StatusCode::OK, "application/json", told)
     }
 
-    /// Every answer to an AWS call passes here.
-    async fn answer(&self, operation: &'static str, outcome: Result<Vec<u8>, Failure>) -> Answer {
-        if !self.policy.latency.is_zero() {
-            tokio::time::sleep(self.policy.latency).await;
+    async fn set_faults(&self, body: Incoming) -> Answer {
+        let script = match Limited::new(body, SCRIPT_BYTES_MAX).collect().await {
+            Ok(body) => String::from_utf8(body.to_bytes().into()).map_err(|error| error.to_string()),
+            Err(error) => Err(format!("{error}; a fault script has at most {SCRIPT_BYTES_MAX} bytes")),
+        };
+        let faults = script.and_then(|script| {
+            let faults = parse_script(&script).map_err(|wrong| wrong.to_string())?;
+            Faults::servable(&faults, self.policy.tls).map(|()| faults)
+        });
+        match faults {
+            Ok(faults) => {
+                self.faults.borrow_mut().set(faults, Instant::now());
+                self.tell_faults()
+            }
+            Err(message) => plain(StatusCode::BAD_REQUEST, "text/plain", format!("{message}\n").into()),
         }
-        let stats = &mut self.world.borrow_mut().stats;
-        *stats.calls.entry(operation).or_default() += 1;
-        let (status, body, kind) = match outcome {
+    }
+
+    async fn call(&self, request: Request<Incoming>) -> Result<Answer, Ended> {
+        self.world.borrow_mut().stats.call_begins();
+        let _in_flight = InFlight(self);
+        let (parts, mut body) = request.into_parts();
+        let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+        let operation = target.and_then(operations::named);
+        let mut effects = self.faults.borrow_mut().at_arrival(operation, Instant::now());
+        if effects.end.is_some() {
+            // A reset with a part of the body read.
+            let _ = body.frame().await;
+            self.count(operation);
+            return Err(Ended::Reset);
+        }
+        let spare = self.spare_buffers.borrow_mut().pop();
+        let mut buffer = spare.unwrap_or_default();
+        let outcome = self.outcome(Received { parts, operation, body }, &mut buffer, &mut effects).await;
+        self.keep_spare(buffer);
+        let delay = self.policy.latency.saturating_add(effects.delay);
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        self.count(operation);
+        let (outcome, end) = match effects.end {
+            Some(End::Refuse(failure)) => (Err(failure), None),
+            end => (outcome, end),
+        };
+        self.answer(outcome, end).await
+    }
+
+    fn count(&self, operation: Option<&'static str>) {
+        *self.world.borrow_mut().stats.calls.entry(operation.unwrap_or(UNKNOWN)).or_default() += 1;
+    }
+
+    /// Every answer to an AWS call passes here. `end` is a fault's and comes in place of the right one.
+    async fn answer(&self, outcome: Result<Vec<u8>, Failure>, end: Option<End>) -> Result<Answer, Ended> {
+        let (status, mut body, kind) = match outcome {
             Ok(body) => (200, body, None),
             Err(failure) => {
-                *stats.errors.entry(failure.kind).or_default() += 1;
+                *self.world.borrow_mut().stats.errors.entry(failure.kind).or_default() += 1;
                 let body = serde_json::json!({ "__type": failure.kind, "message": failure.message });
                 (failure.status, body.to_string().into_bytes(), Some(failure.kind))
             }
         };
+        match end {
+            Some(End::Close) => return Err(Ended::Closed),
+            Some(End::Hang) => std::future::pending().await,
+            Some(End::BadGateway { html }) => return Ok(bad_gateway(html)),
+            Some(End::NoBody) => body.clear(),
+            Some(End::BadJson) => cut_json(&mut body),
+            Some(End::Reset | End::Refuse(_)) | None => {}
+        }
         let status = StatusCode::from_u16(status).expect("failures have a status");
         let mut answer = plain(status, AWS_JSON, body);
         let headers = answer.headers_mut();
@@ -130,26 +193,26 @@ impl Server {
         if let Some(kind) = kind {
             headers.insert(ERROR_TYPE, HeaderValue::from_static(kind));
         }
-        answer
+        Ok(if end == Some(End::Reset) { torn(answer) } else { answer })
     }
 
     /// Receives the whole body before anything is refused, so that the connection stays usable.
     async fn outcome(
         &self,
-        parts: &Parts,
-        body: Incoming,
-        operation: Option<&'static str>,
+        received: Received,
         buffer: &mut Vec<u8>,
+        effects: &mut Effects,
     ) -> Result<Vec<u8>, Failure> {
+        let Received { parts, operation, body } = received;
         let now_ms = now_ms();
         let headers = &parts.headers;
         let claim = sigv4::claim(headers, now_ms.div_euclid(1000));
         let hashed = claim.as_ref().is_ok_and(|claim| self.needs_hash(claim, headers));
-        let hash = receive(body, buffer, hashed).await?;
+        let hash = receive(body, buffer, hashed, effects.bytes_per_s).await?;
         self.world.borrow_mut().stats.body_bytes += buffer.len() as u64;
         let claim = claim?;
         if let Some(hash) = hash {
-            self.check_signature(&claim, parts, &hash)?;
+            self.check_signature(&claim, &parts, &hash)?;
         }
         let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let is_aws_json = content_type.is_some_and(|value| value.split(';').next() == Some(AWS_JSON));
@@ -159,8 +222,16 @@ impl Server {
         };
         let plain = self.decompress(headers, buffer)?;
         let body = plain.as_deref().unwrap_or(buffer);
-        let call = Call { now_ms, region: claim.region };
-        operations::perform(&mut self.world.borrow_mut(), operation, body, &call)
+        let seen = Seen { operation: Some(operation), wire_bytes: buffer.len(), body };
+        self.faults.borrow_mut().at_call(&seen, Instant::now(), effects);
+        if effects.end.is_some() {
+            // The fault answers in its place; nothing is done.
+            return Ok(Vec::new());
+        }
+        let call = Call { now_ms, region: claim.region, reject: effects.reject };
+        let done = operations::perform(&mut self.world.borrow_mut(), operation, body, &call)?;
+        self.faults.borrow_mut().at_answer(&seen, Instant::now(), effects);
+        Ok(done)
     }
 
     fn needs_hash(&self, claim: &Claim, headers: &HeaderMap) -> bool {
@@ -222,7 +293,12 @@ impl Server {
 }
 
 /// Reads the body into `buffer`. Returns its SHA-256 in hex when `hashed`: taken frame by frame, out of the cache.
-async fn receive(mut body: Incoming, buffer: &mut Vec<u8>, hashed: bool) -> Result<Option<String>, Failure> {
+async fn receive(
+    mut body: Incoming,
+    buffer: &mut Vec<u8>,
+    hashed: bool,
+    bytes_per_s: Option<u64>,
+) -> Result<Option<String>, Failure> {
     buffer.clear();
     let stated = body.size_hint().lower();
     if stated > BODY_BYTES_MAX as u64 {
@@ -244,6 +320,9 @@ async fn receive(mut body: Incoming, buffer: &mut Vec<u8>, hashed: bool) -> Resu
             hash.update(&data);
         }
         buffer.extend_from_slice(&data);
+        if let Some(bytes_per_s) = bytes_per_s {
+            tokio::time::sleep(Duration::from_secs_f64(data.len() as f64 / bytes_per_s as f64)).await;
+        }
     }
     Ok(hashed.then(|| sigv4::hex(&hash.finalize())))
 }
@@ -276,9 +355,16 @@ fn request_id() -> HeaderValue {
     HeaderValue::from_str(&format!("{a}-{b}-{c}-{d}-{e}")).expect("hex digits are a header value")
 }
 
-fn plain(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(body)));
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    answer
+/// As a proxy in front of the service says that it is not there.
+fn bad_gateway(html: bool) -> Answer {
+    let page = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>\n";
+    plain(StatusCode::BAD_GATEWAY, "text/html", if html { page.into() } else { Vec::new() })
+}
+
+/// Half of it: no JSON, whatever it was.
+fn cut_json(body: &mut Vec<u8>) {
+    if body.is_empty() {
+        body.extend_from_slice(b"{}");
+    }
+    body.truncate(body.len() / 2);
 }

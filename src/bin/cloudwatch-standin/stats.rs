@@ -9,7 +9,7 @@ use crate::store::{Counts, Group, Store};
 
 #[derive(Default, Serialize)]
 pub struct Stats {
-    /// By operation; calls of operations that are not served count as `Unknown`.
+    /// By operation, whether answered or, by a fault, not; calls of operations that are not served count as `Unknown`.
     pub calls: BTreeMap<&'static str, u64>,
     /// By error type, as in `__type`.
     pub errors: BTreeMap<&'static str, u64>,
@@ -50,7 +50,8 @@ impl Stats {
         self.calls_in_flight_max = self.calls_in_flight_max.max(self.calls_in_flight);
     }
 
-    pub fn to_json(&self, store: &Store) -> Vec<u8> {
+    /// `faults`: hits by name.
+    pub fn to_json(&self, store: &Store, faults: &BTreeMap<&'static str, u64>) -> Vec<u8> {
         let streams = store.groups.iter().flat_map(|(group_name, group)| {
             group.streams.iter().map(move |(stream_name, stream)| StreamStats {
                 group: group_name,
@@ -60,6 +61,7 @@ impl Stats {
         });
         let page = Page {
             stats: self,
+            faults,
             kept_bytes: store.kept_bytes,
             groups: store.groups.iter().map(|(name, group)| GroupStats::new(name, group)).collect(),
             streams: streams.collect(),
@@ -72,6 +74,7 @@ impl Stats {
 struct Page<'a> {
     #[serde(flatten)]
     stats: &'a Stats,
+    faults: &'a BTreeMap<&'static str, u64>,
     kept_bytes: u64,
     groups: Vec<GroupStats<'a>>,
     streams: Vec<StreamStats<'a>>,

@@ -8,6 +8,7 @@ mod write;
 use serde_json::Value;
 
 use crate::fail::Failure;
+use crate::faults::Reject;
 use crate::json::Members;
 use crate::put::parse::Event;
 use crate::stats::Stats;
@@ -29,15 +30,17 @@ impl World {
     /// A group that exists from the start.
     pub fn create_group(&mut self, name: &str, now_ms: i64) -> Result<(), Failure> {
         let request = Members::parse(&to_body(serde_json::json!({ "logGroupName": name })))?;
-        let call = Call { now_ms, region: "us-east-1".to_owned() };
+        let call = Call { now_ms, region: "us-east-1".to_owned(), reject: Reject::default() };
         groups::create(&mut self.store, &request, &call).map(drop)
     }
 }
 
-/// Of one call: when it came, and the region that its credentials are scoped to.
+/// Of one call: when it came, the region that its credentials are scoped to, and what is not to be stored of it.
 pub struct Call {
     pub now_ms: i64,
     pub region: String,
+    /// By a fault.
+    pub reject: Reject,
 }
 
 /// Every operation that is served.
@@ -65,7 +68,7 @@ pub fn named(target: &str) -> Option<&'static str> {
 /// `operation` is one that `named` found.
 pub fn perform(world: &mut World, operation: &str, body: &[u8], call: &Call) -> Result<Vec<u8>, Failure> {
     if operation == "PutLogEvents" {
-        return write::put_log_events(world, body, call.now_ms).map(to_body);
+        return write::put_log_events(world, body, call).map(to_body);
     }
     let (store, request) = (&mut world.store, &Members::parse(body)?);
     let answer = match operation {

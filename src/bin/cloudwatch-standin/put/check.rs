@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::parse::{Event, Put};
 use crate::fail::Failure;
+use crate::faults::Reject;
 use crate::limits::{
     DAY_MS, EVENT_BYTES_MAX, EVENT_CHARGE_BYTES, EVENTS_MAX, FUTURE_MS_MAX, PAST_MS_MAX, SPAN_MS_MAX, UPLOAD_BYTES_MAX,
 };
@@ -82,6 +83,21 @@ impl Rejected {
         let start = old.max(self.expired_log_event_end_index.unwrap_or(0));
         // A retention never reaches into the future, so the start does not pass the end.
         start..self.too_new_log_event_start_index.unwrap_or(events)
+    }
+
+    /// With what a fault rejects besides, of a call of `events`.
+    pub fn with(self, reject: &Reject, events: usize) -> Rejected {
+        let start_of_new = self.too_new_log_event_start_index.unwrap_or(events).min(events.saturating_sub(reject.new));
+        // Never more than there is in front of those that are too new.
+        let end = |known: Option<usize>, more: usize| {
+            let end = known.unwrap_or(0).max(more).min(start_of_new);
+            (end > 0).then_some(end)
+        };
+        Rejected {
+            too_new_log_event_start_index: (start_of_new < events).then_some(start_of_new),
+            too_old_log_event_end_index: end(self.too_old_log_event_end_index, reject.old),
+            expired_log_event_end_index: end(self.expired_log_event_end_index, reject.expired),
+        }
     }
 
     pub fn any(&self) -> bool {
@@ -176,5 +192,15 @@ mod tests {
         let verdict = ages(&events(&[1, 2]), NOW, None).unwrap();
         assert_eq!(verdict, rejected(None, Some(2), None));
         assert!(verdict.valid(2).is_empty());
+    }
+
+    #[test]
+    fn what_a_fault_rejects_goes_with_what_is_rejected_anyway() {
+        let reject = |old, expired, new| Reject { old, expired, new };
+        assert_eq!(rejected(None, None, None).with(&reject(0, 0, 0), 5), rejected(None, None, None));
+        assert_eq!(rejected(None, None, None).with(&reject(1, 2, 1), 5), rejected(Some(4), Some(1), Some(2)));
+        assert_eq!(rejected(Some(3), Some(2), None).with(&reject(1, 0, 1), 5), rejected(Some(3), Some(2), None));
+        let all = rejected(None, None, None).with(&reject(9, 0, 3), 5);
+        assert_eq!((&all, all.valid(5)), (&rejected(Some(2), Some(2), None), 2..2));
     }
 }
