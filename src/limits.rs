@@ -109,6 +109,25 @@ pub const ADOPTED_STREAMS_MAX: usize = 512;
 /// The service refuses events that are older. Source: PutLogEvents API reference.
 pub const EVENT_AGE_MS_MAX: i64 = 14 * 24 * 60 * 60 * 1000;
 
+// ---- Call rate -------------------------------------------------------------------------------
+// Of one pump, once the service has throttled it. Ours; chosen with `sim fleet`, which shows what becomes of a change.
+
+/// What is left of the rate when a call is throttled.
+pub const RATE_DECREASE: f64 = 0.75;
+/// How much faster each second, in calls a second, soon after a decrease. More of it makes shares equal sooner and has
+/// more calls throttled: at a share of 5 calls a second about every sixth.
+pub const RATE_INCREASE_PER_S2: f64 = 1.0;
+/// After so long without throttling the rate has grown twice as much as that, later with the cube of the time: from
+/// any rate to 320 calls a second (8 in flight, 25 ms each) it is less than 15 s.
+pub const RATE_QUIET: Duration = Duration::from_secs(3);
+/// The lowest rate: with jitter, 1.5 s between two calls at most. 5,000 pumps at it use the whole default quota.
+pub const RATE_MIN_PER_S: f64 = 1.0;
+/// A limit that has grown to this is none: it is the default quota of a whole account and region.
+/// Source: CloudWatch Logs quotas.
+pub const RATE_FREE_PER_S: f64 = 5_000.0;
+/// What "the calls used lately" means: about the last second.
+pub const RATE_USED_OVER: Duration = Duration::from_secs(1);
+
 // ---- Timestamps ------------------------------------------------------------------------------
 
 /// How far timestamps may run ahead of the wall clock so that no two batches of a stream share a millisecond.

@@ -14,8 +14,9 @@ mod feed;
 pub mod files;
 mod gap;
 pub mod notice;
-mod parcel;
+pub mod parcel;
 pub mod pump;
+pub mod rate;
 mod split;
 mod visits;
 
