@@ -4,13 +4,14 @@
 //! A body is in exactly one place: with its stream (fresh, or back from the disk), in a call, or on its way to the disk,
 //! or on disk alone. It leaves by being booked.
 //! This file has the bodies and their calls; `choose` says which goes next, `disk` what goes to the spool and comes
-//! back, `creation` has the streams and their groups, `room` says what may be held.
+//! back, `creation` has the streams and their groups, `room` says what may be held, `view` lets others watch.
 
 mod choose;
 mod creation;
 mod disk;
 mod room;
 mod stream;
+mod view;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use disk::Disk;
 pub use disk::DiskOptions;
 pub use room::Open;
 use stream::{Call, CallState, Delivery, Stream};
+pub use view::View;
 
 #[derive(Debug, Clone, Copy)]
 pub struct Options {

@@ -179,10 +179,15 @@ impl Feed {
 
     /// Lines and bytes that are neither booked nor in a finished body.
     pub fn held(&self) -> Count {
-        let unframed = (self.ring.occupied_bytes() + self.framer.held_bytes()) as u64;
+        let unframed = self.unframed_bytes() as u64;
         let open = self.packer.open.as_ref();
         let packed = open.map_or(Count::default(), |open| Count::new(open.lines(), open.raw_bytes()));
         packed + Count::new(0, unframed)
+    }
+
+    /// Bytes that are in no record yet.
+    pub fn unframed_bytes(&self) -> usize {
+        self.ring.occupied_bytes() + self.framer.held_bytes()
     }
 
     /// Memory of the open batch.
@@ -195,6 +200,11 @@ impl Feed {
         let finished = self.packer.finish(now.wall_ms);
         self.visits.cut();
         finished
+    }
+
+    /// Lines are missing, and the marker that says so is not packed yet.
+    pub fn has_gap(&self) -> bool {
+        self.packer.gap.is_some()
     }
 
     pub fn is_due(&self, now: Instant) -> bool {

@@ -9,7 +9,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::answer::Answer;
-use super::core::{self, Action, Core, Open};
+use super::core::{self, Action, Core, Open, View};
 pub use super::feed::Now;
 use super::feed::{Feed, Finished};
 use super::notice::Notice;
@@ -283,6 +283,13 @@ impl Pump {
             }
         }
         self.core.give_up(end);
+    }
+
+    /// Where the bytes of one of our own streams stand.
+    pub fn view(&self, stream: usize) -> View {
+        let feed = &self.feeds[stream];
+        let (unframed_bytes, open_bytes) = (feed.unframed_bytes(), feed.open_bytes());
+        View { unframed_bytes, open_bytes, has_gap: feed.has_gap(), ..self.core.view(stream) }
     }
 
     pub fn ledgers(&mut self) -> Ledgers {

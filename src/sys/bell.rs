@@ -25,10 +25,10 @@ impl Bell {
         let _ = rustix::io::write(&self.fd, &1u64.to_ne_bytes());
     }
 
-    /// Forgets all rings so far. Look for work after this, not before.
-    pub fn clear(&self) {
+    /// Forgets all rings so far. Look for work after this, not before. True: there were some.
+    pub fn clear(&self) -> bool {
         let mut count = [0u8; 8];
-        let _ = rustix::io::read(&self.fd, &mut count);
+        rustix::io::read(&self.fd, &mut count).is_ok()
     }
 
     /// Sleeps until rung or until `timeout` has passed, then forgets the rings. For threads without a reactor.

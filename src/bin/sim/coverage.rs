@@ -1,0 +1,84 @@
+//! How often every fault met every stage of a line's way.
+
+use logpump::ship::core::View;
+
+use crate::faults::Fault;
+
+/// Where something was when a fault struck.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    Ring,
+    Open,
+    Waiting,
+    Flying,
+    Resting,
+    Creating,
+    Held,
+    Draining,
+}
+
+impl Stage {
+    pub const ALL: [Stage; 8] = [
+        Stage::Ring,
+        Stage::Open,
+        Stage::Waiting,
+        Stage::Flying,
+        Stage::Resting,
+        Stage::Creating,
+        Stage::Held,
+        Stage::Draining,
+    ];
+
+    fn has(self, view: &View, draining: bool) -> bool {
+        match self {
+            Stage::Ring => view.unframed_bytes > 0,
+            Stage::Open => view.open_bytes > 0,
+            Stage::Waiting => view.waiting > 0,
+            Stage::Flying => view.flying > 0,
+            Stage::Resting => view.resting > 0,
+            Stage::Creating => view.creating,
+            Stage::Held => view.on_hold,
+            Stage::Draining => draining,
+        }
+    }
+}
+
+/// A pair that was met less often, over all seeds, is named.
+const ENOUGH_PER_THOUSAND: u64 = 100;
+
+#[derive(Default, Clone)]
+pub struct Coverage {
+    met: [[u64; Stage::ALL.len()]; Fault::ALL.len()],
+}
+
+impl Coverage {
+    /// `fault` struck while the streams stood so.
+    pub fn met(&mut self, fault: Fault, views: &[View], draining: bool) {
+        for stage in Stage::ALL {
+            let has = views.iter().any(|view| stage.has(view, draining));
+            self.met[fault as usize][stage as usize] += u64::from(has);
+        }
+    }
+
+    pub fn print(&self, seeds: u64) {
+        let enough = ENOUGH_PER_THOUSAND * seeds / 1000;
+        print!("{:15}", "");
+        Stage::ALL.iter().for_each(|stage| print!("{:>10}", format!("{stage:?}")));
+        println!();
+        let mut few = Vec::new();
+        for fault in Fault::ALL {
+            print!("{:15}", format!("{fault:?}"));
+            for stage in Stage::ALL {
+                let count = self.met[fault as usize][stage as usize];
+                print!("{count:>10}");
+                if count < enough {
+                    few.push(format!("{fault:?} x {stage:?}: {count}"));
+                }
+            }
+            println!();
+        }
+        if !few.is_empty() {
+            println!("met less than {enough} times: {}", few.join(", "));
+        }
+    }
+}

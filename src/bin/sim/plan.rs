@@ -1,0 +1,141 @@
+//! What a seed stands for: how logpump is set up, what its children write, and what goes wrong when.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use crate::faults::Fault;
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub seed: u64,
+    pub streams: Vec<Profile>,
+    pub ring_bytes: usize,
+    pub linger: Duration,
+    pub max_in_flight: usize,
+    pub stream_window: usize,
+    pub create_group: bool,
+    pub gzip: bool,
+    /// Of a call, on a good day.
+    pub latency: Duration,
+    pub retention_ms: Option<i64>,
+    pub phases: Vec<Phase>,
+    /// When this machine's wall clock is stepped, and by how many ms.
+    pub clock_steps: Vec<(Duration, i64)>,
+    pub kills: Vec<Duration>,
+    /// Counted from the end of the last child.
+    pub drain_timeout: Duration,
+    /// For who gives up: the children are killed then.
+    pub stop_after: Duration,
+    /// All phases are over by then.
+    pub calm_at: Duration,
+}
+
+/// What one child writes, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Profile {
+    pub lines: u32,
+    pub line_bytes: usize,
+    /// At most so many are read at a time.
+    pub chunk_bytes: usize,
+    pub pause: Duration,
+    pub silence: Duration,
+    /// The line that is over-long: when so many are left to write.
+    pub over_long_at: u32,
+    pub poison: bool,
+}
+
+/// A fault that strikes a share of the calls for a while.
+#[derive(Debug, Clone, Copy)]
+pub struct Phase {
+    pub fault: Fault,
+    pub from: Duration,
+    pub to: Duration,
+    pub share: f64,
+}
+
+impl Plan {
+    pub fn new(seed: u64, lines: u32) -> Plan {
+        let mut random = Rng::with_seed(seed);
+        let horizon = Duration::from_millis(random.u64(2_000..60_000));
+        let poison = random.u32(0..12) == 0;
+        let streams = profiles(&mut random, lines, horizon, poison);
+        let phases: Vec<_> = (0..random.u32(0..6)).map(|_| phase(&mut random, horizon)).collect();
+        let calm_at = phases.iter().map(|phase| phase.to).max().unwrap_or_default();
+        let clock_steps = match random.u32(0..3) {
+            0 => (0..random.u32(1..4)).map(|_| (horizon.mul_f64(random.f64()), clock_step(&mut random))).collect(),
+            _ => Vec::new(),
+        };
+        let kills = match random.u32(0..3) {
+            0 => vec![horizon.mul_f64(random.f64())],
+            _ => Vec::new(),
+        };
+        let patient = random.u32(0..5) > 0 && !poison;
+        let drain_timeout = if patient { Duration::from_secs(3600) } else { Duration::from_millis(random.u64(0..8000)) };
+        Plan {
+            seed,
+            streams,
+            ring_bytes: 4096 << random.u32(1..7),
+            linger: Duration::from_millis(*pick(&mut random, &[10, 50, 200, 1000])),
+            max_in_flight: random.usize(1..9),
+            stream_window: random.usize(1..9),
+            create_group: random.bool(),
+            gzip: random.u32(0..10) == 0,
+            latency: Duration::from_millis(*pick(&mut random, &[2, 25, 100, 400])),
+            retention_ms: random.bool().then_some(DAY_MS),
+            phases,
+            clock_steps,
+            kills,
+            drain_timeout,
+            stop_after: horizon.mul_f64(random.f64() * 1.5),
+            calm_at,
+        }
+    }
+}
+
+fn pick<'a, T>(random: &mut Rng, from: &'a [T]) -> &'a T {
+    &from[random.usize(0..from.len())]
+}
+
+/// Often one child is much louder than the others.
+fn profiles(random: &mut Rng, lines: u32, horizon: Duration, poison: bool) -> Vec<Profile> {
+    let count = random.u32(1..5);
+    let noisy = random.bool();
+    let mut left = lines;
+    let mut profiles = Vec::new();
+    for index in 0..count {
+        let share = if noisy && index > 0 { lines / 50 } else { lines / count };
+        let lines = if index + 1 == count { left } else { share.min(left) };
+        left -= lines;
+        let chunk_bytes = 1 << random.u32(6..17);
+        let line_bytes = *pick(random, &[10, 80, 150]);
+        let writes = lines * (line_bytes as u32 / 2 + 20) / (chunk_bytes as u32 / 2) + 1;
+        // A loud one is through long before the others.
+        let haste = *pick(random, &[1, 1, 10, 1000]);
+        profiles.push(Profile {
+            lines,
+            line_bytes,
+            chunk_bytes,
+            pause: 2 * horizon / writes / haste,
+            silence: Duration::from_secs(3) / haste,
+            over_long_at: if random.u32(0..20) == 0 { random.u32(0..=lines) } else { u32::MAX },
+            poison,
+        });
+    }
+    profiles
+}
+
+fn phase(random: &mut Rng, horizon: Duration) -> Phase {
+    let fault = *pick(random, &Fault::OF_CALLS);
+    let from = horizon.mul_f64((random.f64() * 1.2 - 0.2).max(0.0));
+    let lasts = horizon.mul_f64(random.f64().powi(2) * 1.5) + Duration::from_millis(100);
+    Phase { fault, from, to: from + lasts, share: *pick(random, &[0.05, 0.3, 0.7, 1.0]) }
+}
+
+fn clock_step(random: &mut Rng) -> i64 {
+    let most = *pick(random, &[900, 5_000, 3 * DAY_MS / 24, DAY_MS + DAY_MS / 24, 15 * DAY_MS, 400 * DAY_MS]);
+    let by = random.i64(most / 2..=most);
+    if random.bool() { by } else { -by }
+}
