@@ -157,13 +157,6 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// The counts went down with the thread that kept them.
-    pub fn lost(bytes: u64) -> Ledger {
-        let mut ledger = Ledger { read: Count::new(0, bytes), ..Ledger::default() };
-        ledger.book(End::Internal, ledger.read);
-        ledger
-    }
-
     pub fn book(&mut self, end: End, count: Count) {
         self.ends[end as usize] += count;
     }

@@ -9,6 +9,7 @@ pub mod batch;
 pub mod child;
 pub mod cli;
 pub mod clock;
+pub mod fault;
 pub mod intake;
 pub mod ledger;
 pub mod limits;

@@ -63,6 +63,10 @@ const _: () = assert!(BULK_READ_BYTES_MIN <= PIPE_BYTES / 2);
 /// The most children of one logpump.
 pub const CHILDREN_MAX: usize = 1024;
 
+/// How long ship, when it has failed, waits for the intake to end the rings, which takes it a moment: what is in them can
+/// then be booked to the line.
+pub const RINGS_END_WAIT: Duration = Duration::from_millis(250);
+
 // ---- Calls -----------------------------------------------------------------------------------
 
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -169,3 +173,5 @@ pub const SPOOL_BYTES_MIN: u64 = 8 * 1024 * 1024;
 pub const SPOOL_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024 * 1024;
 /// What our own end may take beside the waits that the user set: joining threads, the last messages, the report.
 pub const END_SLACK: Duration = Duration::from_millis(800);
+
+const _: () = assert!(RINGS_END_WAIT.as_millis() < END_SLACK.as_millis());

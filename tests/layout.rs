@@ -10,6 +10,7 @@ use source::{Source, code_of, modules_declared, modules_used, sources, without_t
 const ROWS: &[(&str, &str)] = &[
     ("limits", "every number"),
     ("clock", "the only clock reads"),
+    ("fault", "panics that tests plant"),
     ("ledger", "the counts and their identity"),
     ("sys", "the only unsafe: memory, io_uring, processes, signals"),
     ("refusal", "reasons not to start, with their exit codes"),

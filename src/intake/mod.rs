@@ -21,6 +21,7 @@ use std::time::Instant;
 use rustix::io::Errno;
 
 use crate::clock;
+use crate::fault::Fault;
 use crate::ring::Filler;
 use crate::sys::bell::Bell;
 use crate::sys::uring::ReadDone;
@@ -153,7 +154,9 @@ impl Intake<'_> {
     }
 
     fn turn_until_closed(&mut self) -> io::Result<()> {
+        let mut fault = Fault::planted("intake");
         while self.slots.iter().any(|slot| slot.state != State::Closed) {
+            fault.pass();
             let turned = self.read_due().and_then(|()| self.sleep());
             if let Err(error) = turned {
                 self.fall_back(&error)?;
@@ -278,6 +281,7 @@ impl Intake<'_> {
                 if slot.state == State::Stalled && !slot.filler.is_stalled() {
                     slot.state = State::Due(now);
                 }
+                slot.leave_ring_if_abandoned();
             }
             return Ok(());
         }

@@ -76,11 +76,17 @@ impl Slot {
 
     /// The read of this pipe. Where it goes to is decided here: ship may be gone by the time it is done.
     pub fn read(&mut self, token: u32) -> Option<Read<'_>> {
-        if self.spare.is_empty() && self.filler.is_abandoned() {
-            self.spare.resize(self.pipe_bytes, 0);
-        }
+        self.leave_ring_if_abandoned();
         let buffer = if self.spare.is_empty() { self.filler.vacant() } else { &mut self.spare[..] };
         Some(Read { token, fd: self.reader.as_ref()?.as_fd(), buffer })
+    }
+
+    /// Not while a read is under way. Ship, if it only failed and still has its end, waits for the ring's end.
+    pub fn leave_ring_if_abandoned(&mut self) {
+        if self.spare.is_empty() && self.filler.is_abandoned() {
+            self.spare.resize(self.pipe_bytes, 0);
+            self.filler.end();
+        }
     }
 
     pub fn take_in(&mut self, bytes: usize, wall_ms: i64) {

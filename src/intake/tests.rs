@@ -175,6 +175,26 @@ fn a_child_whose_ring_is_full_goes_on_writing_when_ship_is_gone() {
     });
 }
 
+#[test]
+fn a_ring_that_ship_gives_up_ends_and_what_comes_then_is_counted() {
+    both(|kind| {
+        let mut rig = start(kind, 2);
+        rustix::io::write(rig.writers[0].as_ref().unwrap(), b"before\nhalf").unwrap();
+        assert_eq!(rig.drain(0, 11), b"before\nhalf");
+        rig.drainers[0].abandon();
+        // Though its pipe is silent, and its end is still there.
+        assert_eq!(rig.drain(0, usize::MAX), b"");
+        rustix::io::write(rig.writers[0].as_ref().unwrap(), b" a line\nafter\n").unwrap();
+        // The other pipe knows nothing of it.
+        rustix::io::write(rig.writers[1].as_ref().unwrap(), b"other\n").unwrap();
+        assert_eq!(rig.drain(1, 6), b"other\n");
+        rig.writers.clear();
+        assert_eq!(rig.drain(1, usize::MAX), b"");
+        assert_eq!(ended(rig.thread), [Discarded { lines: 1, bytes: 14 }, Discarded::default()]);
+        assert!(rig.drainers[0].ended() && rig.drainers[0].occupied().is_empty());
+    });
+}
+
 /// What a writer does: so many bytes in one write, then maybe a silence long enough for its pipe to be armed again.
 type Step = (usize, bool);
 

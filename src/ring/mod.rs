@@ -91,7 +91,7 @@ impl Filler {
         self.filled
     }
 
-    /// Ship has dropped its end: what is read is to be counted, not published.
+    /// Ship has given its end up: what is read is to be counted, not published.
     pub fn is_abandoned(&self) -> bool {
         self.shared.abandoned.load(Ordering::Relaxed)
     }
@@ -188,6 +188,14 @@ impl Drainer {
 
     pub fn awake(&self) {
         self.shared.wake.awake();
+    }
+
+    /// What is in the ring is the last that is taken out of it: the intake ends it when it sees this, and counts what
+    /// comes from then on.
+    pub fn abandon(&self) {
+        self.shared.abandoned.store(true, Ordering::Release);
+        self.shared.wake.released();
+        self.shared.intake_bell.ring();
     }
 
     /// Reads whose date is missing because the marks ring was full: their bytes carry the date of an earlier read.

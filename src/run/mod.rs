@@ -9,7 +9,7 @@ mod pump;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::child::{Event, ExitStatus, SpawnError, Spec, StopOptions, Supervisor, Terminal, signal_name};
@@ -25,6 +25,9 @@ use crate::ship::{self, Target};
 use crate::sys::bell::Bell;
 use crate::sys::probe;
 use pump::{Pump, Streams};
+
+/// Of so many different places a panic is said.
+const PLACES_SAID_MAX: usize = 16;
 
 /// What to run and how: complete and checked.
 pub struct Plan {
@@ -146,9 +149,18 @@ fn refused(what: &str, error: impl std::fmt::Display) -> Refusal {
     Refusal { code: EXIT_OS_ERROR, message }
 }
 
-/// Rust would write a panic's message to stderr itself, and wait for it if nobody reads.
+/// Rust would write a panic's message to stderr itself, and wait for it if nobody reads. A place that fails again and
+/// again, with every call perhaps, says so once.
 fn quiet_panics() {
-    std::panic::set_hook(Box::new(|panic| tracing::error!("a fault of logpump's, please report it: {panic}")));
+    let said = Mutex::new(Vec::new());
+    std::panic::set_hook(Box::new(move |panic| {
+        let place = panic.location().map(|place| (place.file().to_owned(), place.line()));
+        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.len() < PLACES_SAID_MAX && !said.contains(&place) {
+            tracing::error!("a fault of logpump's, please report it: {panic}");
+            said.push(place);
+        }
+    }));
 }
 
 /// Who wakes whom.

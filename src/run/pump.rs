@@ -16,7 +16,7 @@ use crate::report::tee::{self, Tee, TeeWriter};
 use crate::ring::Drainer;
 use crate::ship::control::{Control, Phase};
 use crate::ship::files::{self, LogFile};
-use crate::ship::{self, Ledgers, Sink};
+use crate::ship::{self, Shipped, Sink};
 use crate::spool::{self, entry::Address};
 use crate::sys::bell::Bell;
 
@@ -29,9 +29,9 @@ pub struct Streams {
 }
 
 pub struct Pump {
-    intake: JoinHandle<io::Result<intake::Outcome>>,
+    intake: JoinHandle<intake::Outcome>,
     remote: intake::Remote,
-    ship: JoinHandle<io::Result<Ledgers>>,
+    ship: JoinHandle<Shipped>,
     shipped: Arc<AtomicBool>,
     taken_in: Arc<AtomicBool>,
     control: Arc<Control>,
@@ -71,7 +71,7 @@ impl Pump {
         let tell_main = TellMain { over: taken_in.clone(), bell: bells.main.clone() };
         let intake = Builder::new().name("pump-intake".into()).spawn(move || {
             let _at_end = tell_main;
-            Ok(intake::run(kind, sources, &bell, &commands))
+            intake::run(kind, sources, &bell, &commands)
         })?;
         Ok(Pump { intake, remote, ship, shipped, taken_in, control, tee: tee_writer })
     }
@@ -112,10 +112,10 @@ impl Pump {
     pub fn finish(self, plan: &Plan, end_by: Instant) -> Outcome {
         self.remote.send(Command::Abandon);
         let intake = joined("intake", self.intake, &self.taken_in, end_by);
-        let ledgers = joined("ship", self.ship, &self.shipped, end_by);
+        let shipped = joined("ship", self.ship, &self.shipped, end_by);
         let intake_failed = intake.as_ref().is_none_or(|intake| intake.failed);
-        let internal = intake_failed || ledgers.is_none();
-        let failed = intake.is_none() || ledgers.is_none();
+        let ship_failed = shipped.as_ref().is_none_or(|shipped| shipped.failed);
+        let failed = intake.is_none() || shipped.is_none();
         let intake = intake.unwrap_or_default();
         let tee_dropped = self.tee.map_or((0, 0), |tee| tee.finish(end_by));
         let group = match &plan.destination {
@@ -123,25 +123,33 @@ impl Pump {
             _ => None,
         };
         let stream = |(index, child): (usize, &Child)| {
-            // Without ship's counts all that is known of what it took is how many bytes they were.
-            let mut ledger = ledgers.as_ref().map_or_else(
-                || Ledger::lost(intake.filled.get(index).copied().unwrap_or_default()),
-                |ledgers| ledgers.own[index].clone(),
-            );
+            let ledger = shipped.as_ref().map(|shipped| shipped.ledgers.own[index].clone());
+            let mut ledger = ledger.unwrap_or_default();
+            if ship_failed {
+                // What went into the ring when ship took nothing out any more, or all if its counts are gone. Of that is
+                // known only how many bytes they were.
+                let filled = intake.filled.get(index).copied().unwrap_or_default();
+                let rest = Count::new(0, filled.saturating_sub(ledger.read.bytes));
+                book(&mut ledger, End::Internal, rest);
+            }
             if let Some(discarded) = intake.discarded.get(index) {
-                let count = Count::new(discarded.lines, discarded.bytes);
-                ledger.read += count;
-                ledger.book(if internal { End::Internal } else { End::Shutdown }, count);
+                let end = if intake_failed || ship_failed { End::Internal } else { End::Shutdown };
+                book(&mut ledger, end, Count::new(discarded.lines, discarded.bytes));
             }
             StreamReport { name: child.spec.name.clone(), group: group.clone(), stream: child.stream.clone(), ledger }
         };
         let mut streams: Vec<_> = plan.children.iter().enumerate().map(stream).collect();
-        if let Some(ledgers) = ledgers.as_ref().filter(|ledgers| ledgers.adopted.adopted != Count::default()) {
-            let ledger = ledgers.adopted.clone();
+        let adopted = shipped.as_ref().map(|shipped| &shipped.ledgers.adopted);
+        if let Some(ledger) = adopted.filter(|ledger| ledger.adopted != Count::default()).cloned() {
             streams.push(StreamReport { name: ADOPTED.into(), group: None, stream: String::new(), ledger });
         }
         Outcome { streams, tee_dropped, engine: intake.engine, failed }
     }
+}
+
+fn book(ledger: &mut Ledger, end: End, count: Count) {
+    ledger.read += count;
+    ledger.book(end, count);
 }
 
 fn start_ship(
@@ -152,7 +160,7 @@ fn start_ship(
     tee: Option<Tee>,
     spool: Option<spool::Handle>,
     tell_main: TellMain,
-) -> io::Result<JoinHandle<io::Result<Ledgers>>> {
+) -> io::Result<JoinHandle<Shipped>> {
     let thread = Builder::new().name("pump-ship".into());
     let options = plan.ship.clone();
     let sink = match &plan.destination {
@@ -162,8 +170,7 @@ fn start_ship(
             let streams = rings.into_iter().zip(files).map(|(ring, file)| files::Stream { ring, file }).collect();
             return thread.spawn(move || {
                 let _at_end = tell_main;
-                let own = files::run(streams, options.linger, &control, tee);
-                Ok(Ledgers { own, adopted: Ledger::default() })
+                files::run(streams, options.linger, &control, tee)
             });
         }
     };
@@ -211,7 +218,7 @@ fn wait_for(over: &AtomicBool, end_by: Instant) {
 }
 
 /// A thread's result. One that hangs, as in a write to a disk that does not answer, is left behind: our end is bounded.
-fn joined<T>(name: &str, thread: JoinHandle<io::Result<T>>, over: &AtomicBool, end_by: Instant) -> Option<T> {
+fn joined<T>(name: &str, thread: JoinHandle<T>, over: &AtomicBool, end_by: Instant) -> Option<T> {
     wait_for(over, end_by);
     if !over.load(Ordering::Acquire) {
         tracing::error!(
@@ -219,15 +226,9 @@ fn joined<T>(name: &str, thread: JoinHandle<io::Result<T>>, over: &AtomicBool, e
         );
         return None;
     }
-    match thread.join() {
-        Ok(Ok(value)) => Some(value),
-        Ok(Err(error)) => {
-            tracing::error!("the {name} thread failed: {error}");
-            None
-        }
-        Err(_) => {
-            tracing::error!("the {name} thread panicked: a fault of logpump's; please report it");
-            None
-        }
+    let value = thread.join();
+    if value.is_err() {
+        tracing::error!("the {name} thread panicked: a fault of logpump's; please report it");
     }
+    value.ok()
 }

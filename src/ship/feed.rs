@@ -219,6 +219,15 @@ impl Feed {
         self.ring.marks_omitted()
     }
 
+    /// A part of ours failed: the intake is to end the ring.
+    pub fn abandon_ring(&self) {
+        self.ring.abandon();
+    }
+
+    pub fn ring_has_ended(&self) -> bool {
+        self.ring.ended()
+    }
+
     /// Nothing more will be sent: the ring, which must have ended, is framed and booked. What is in the open batch
     /// comes back as a body.
     pub fn abandon(&mut self, end: End, now: Now, books: &mut Books) -> Option<Finished> {

@@ -4,6 +4,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,9 @@ use rustix::fs::OFlags;
 
 use super::control::{Control, Phase};
 use super::visits::{Left, Visits};
+use super::{Ledgers, Shipped, wait_for_rings};
 use crate::clock;
+use crate::fault::Fault;
 use crate::ledger::{Count, End, Ledger};
 use crate::limits::{FILE_RETRY, FILE_WRITE_BYTES_MAX};
 use crate::report::tee::Tee;
@@ -46,10 +49,29 @@ pub fn file_name(stream: &str) -> String {
     stream.replace('/', "_")
 }
 
-/// Writes until every ring has ended. Per stream, its ledger.
-pub fn run(streams: Vec<Stream>, linger: Duration, control: &Control, mut tee: Option<Tee>) -> Vec<Ledger> {
+/// Writes until every ring has ended. Whatever fails, what is here is booked: see `ship::run`.
+pub fn run(streams: Vec<Stream>, linger: Duration, control: &Control, mut tee: Option<Tee>) -> Shipped {
     let mut writers: Vec<_> = streams.into_iter().map(|stream| Writer::new(stream, linger)).collect();
+    let written = catch_unwind(AssertUnwindSafe(|| write(&mut writers, control, &mut tee)));
+    let failed = written.is_err();
+    if failed {
+        tracing::error!(
+            "the shipping thread failed: a fault of logpump's; please report it; what it held and what comes from here on \
+             is counted as dropped, and the commands go on"
+        );
+        writers.iter().for_each(|writer| writer.stream.ring.abandon());
+        wait_for_rings(control, || writers.iter().all(|writer| writer.stream.ring.ended()));
+        Fault::planted("give_up").pass();
+        writers.iter_mut().for_each(|writer| writer.abandon(End::Internal));
+    }
+    let own = writers.into_iter().map(|writer| writer.ledger).collect();
+    Shipped { ledgers: Ledgers { own, adopted: Ledger::default() }, failed }
+}
+
+fn write(writers: &mut [Writer], control: &Control, tee: &mut Option<Tee>) {
+    let mut fault = Fault::planted("ship");
     while writers.iter().any(|writer| !writer.over) {
+        fault.pass();
         let now = clock::now();
         let give_up = control.phase() == Phase::GiveUp;
         let mut worked = false;
@@ -57,12 +79,12 @@ pub fn run(streams: Vec<Stream>, linger: Duration, control: &Control, mut tee: O
             if writer.wants_visit(now) || (give_up && !writer.over) {
                 worked = true;
                 let mut copy = |bytes: &[u8]| {
-                    if let Some(tee) = &mut tee {
+                    if let Some(tee) = tee {
                         tee.copy(index, bytes);
                     }
                 };
                 writer.visit(now, give_up, &mut copy);
-                if let (true, Some(tee)) = (writer.over, &mut tee) {
+                if let (true, Some(tee)) = (writer.over, &mut *tee) {
                     tee.end(index);
                 }
             }
@@ -76,7 +98,6 @@ pub fn run(streams: Vec<Stream>, linger: Duration, control: &Control, mut tee: O
         }
         writers.iter().for_each(|writer| writer.stream.ring.awake());
     }
-    writers.into_iter().map(|writer| writer.ledger).collect()
 }
 
 struct Writer {
@@ -142,14 +163,29 @@ impl Writer {
             self.book(count, end);
         }
         self.failure_said = false;
-        self.over = ended || give_up;
-        if let (true, Some(end)) = (self.over, self.within_line) {
-            self.ledger.read.lines += 1;
-            self.ledger.book(end, Count::new(1, 0));
+        if ended || give_up {
+            self.end();
         }
         // The first line after a silence is written at once, what follows within the linger together.
         let left = if self.ledger.read.bytes > before { Left::Open } else { Left::Nothing };
         self.visits.visited(seen, self.stream.ring.capacity(), left, now);
+    }
+
+    /// Nothing more is written: what the ring holds ends like this.
+    fn abandon(&mut self, end: End) {
+        let count = self.stream.ring.occupied_bytes();
+        if count > 0 {
+            self.book(count, end);
+        }
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.over = true;
+        if let Some(end) = self.within_line.take() {
+            self.ledger.read.lines += 1;
+            self.ledger.book(end, Count::new(1, 0));
+        }
     }
 
     /// Writes the first occupied bytes, as many as one write takes, and says what became of them.

@@ -21,13 +21,18 @@ mod split;
 mod visits;
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
 use crate::clock;
+use crate::fault::Fault;
 use crate::ledger::End;
+use crate::limits::RINGS_END_WAIT;
 use crate::report::tee::Tee;
 use crate::spool::{self, wire::Request};
 use crate::sys::bell::AsyncBell;
@@ -67,20 +72,83 @@ pub struct Means {
     pub tee: Option<Tee>,
 }
 
-/// Ships until every ring has ended and every line has its end.
-pub fn run(means: Means, options: &Options) -> io::Result<Ledgers> {
+/// What the shipping thread leaves behind.
+pub struct Shipped {
+    pub ledgers: Ledgers,
+    /// It gave its rings up before they ended: what came then is not in its ledgers.
+    pub failed: bool,
+}
+
+/// Ships until every ring has ended and every line has its end. Whatever fails, what is here is booked: the counts are
+/// lost only with a second fault in doing that, for then this panics.
+pub fn run(means: Means, options: &Options) -> Shipped {
+    let Means { streams, sink, spool, control, tee } = means;
+    let mut pump = Pump::new(streams, pump_options(&sink, options, spool.is_some()), tee);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .thread_name("pump-sdk")
         .max_blocking_threads(crate::limits::SDK_THREADS_MAX)
-        .build()?;
-    let ledgers = runtime.block_on(async {
-        let shipping = Shipping::new(means, options)?;
-        Ok(shipping.turn_until_over().await)
-    });
+        .build();
+    let shipped = catch_unwind(AssertUnwindSafe(|| {
+        let ship = async { Shipping::new(&mut pump, sink, spool, &control)?.turn_until_over().await };
+        runtime.as_ref().map_err(copied)?.block_on(ship)
+    }));
+    let failed = failure(shipped);
+    if let Some(why) = &failed {
+        tracing::error!(
+            "the shipping thread failed: {why}; what it held and what comes from here on is counted as dropped, and the \
+             commands go on"
+        );
+        abandon(&mut pump, &control);
+    }
     // A resolver that hangs must not hold up our end.
-    runtime.shutdown_background();
-    ledgers
+    runtime.into_iter().for_each(tokio::runtime::Runtime::shutdown_background);
+    Shipped { ledgers: pump.ledgers(), failed: failed.is_some() }
+}
+
+fn pump_options(sink: &Sink, options: &Options, has_spool: bool) -> pump::Options {
+    let core = core::Options {
+        max_in_flight: options.max_in_flight,
+        stream_window: options.stream_window,
+        create_group: options.create_group,
+        disk: options.disk.filter(|_| has_spool),
+        seed: clock::wall().as_nanos() as u64 ^ u64::from(std::process::id()) << 32,
+    };
+    let gzip = matches!(sink, Sink::CloudWatch(target) if target.gzip);
+    pump::Options { gzip, linger: options.linger, when_full: options.when_full, core }
+}
+
+fn copied(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), error.to_string())
+}
+
+/// Why a shipping loop ended, if not because all was done. A panic has said where it was.
+fn failure(shipped: std::thread::Result<io::Result<()>>) -> Option<String> {
+    match shipped {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(_) => Some("a fault of logpump's; please report it".to_owned()),
+    }
+}
+
+/// After a failure: the intake counts what comes from now on, and what is here ends.
+fn abandon(pump: &mut Pump, control: &Control) {
+    pump.abandon_rings();
+    wait_for_rings(control, || pump.rings_have_ended());
+    Fault::planted("give_up").pass();
+    pump.give_up(End::Internal, Now { mono: clock::now(), wall_ms: clock::wall_ms() });
+}
+
+/// Each end rings our bell. Should the intake not answer, what it still adds to a ring is booked at the very end.
+fn wait_for_rings(control: &Control, have_ended: impl Fn() -> bool) {
+    let until = clock::now() + RINGS_END_WAIT;
+    loop {
+        let left = until.saturating_duration_since(clock::now());
+        if have_ended() || left.is_zero() {
+            return;
+        }
+        control.bell().wait(Some(left));
+    }
 }
 
 /// A call's end.
@@ -90,45 +158,44 @@ enum Done {
     Group { group: usize, answer: Answer },
 }
 
-struct Shipping {
-    pump: Pump,
+struct Shipping<'a> {
+    pump: &'a mut Pump,
     /// None: the null sink.
     cloudwatch: Option<CloudWatch>,
     spool: Option<spool::Handle>,
     calls: JoinSet<Done>,
     bell: AsyncBell,
-    control: Arc<Control>,
+    control: &'a Control,
+    fault: Fault,
+    call_fault: Fault,
 }
 
-impl Shipping {
-    fn new(means: Means, options: &Options) -> io::Result<Shipping> {
-        let (gzip, cloudwatch) = match means.sink {
-            Sink::CloudWatch(target) => (target.gzip, Some(CloudWatch::new(target))),
-            Sink::Null => (false, None),
-        };
-        let core = core::Options {
-            max_in_flight: options.max_in_flight,
-            stream_window: options.stream_window,
-            create_group: options.create_group,
-            disk: options.disk.filter(|_| means.spool.is_some()),
-            seed: clock::wall().as_nanos() as u64 ^ u64::from(std::process::id()) << 32,
+impl<'a> Shipping<'a> {
+    fn new(
+        pump: &'a mut Pump,
+        sink: Sink,
+        spool: Option<spool::Handle>,
+        control: &'a Control,
+    ) -> io::Result<Shipping<'a>> {
+        let cloudwatch = match sink {
+            Sink::CloudWatch(target) => Some(CloudWatch::new(target)),
+            Sink::Null => None,
         };
         Ok(Shipping {
-            pump: Pump::new(
-                means.streams,
-                pump::Options { gzip, linger: options.linger, when_full: options.when_full, core },
-                means.tee,
-            ),
+            pump,
             cloudwatch,
-            spool: means.spool,
+            spool,
             calls: JoinSet::new(),
-            bell: AsyncBell::new(means.control.bell().clone())?,
-            control: means.control,
+            bell: AsyncBell::new(control.bell().clone())?,
+            control,
+            fault: Fault::planted("ship"),
+            call_fault: Fault::planted("call"),
         })
     }
 
-    async fn turn_until_over(mut self) -> Ledgers {
+    async fn turn_until_over(mut self) -> io::Result<()> {
         loop {
+            self.fault.pass();
             let now = Now { mono: clock::now(), wall_ms: clock::wall_ms() };
             let phase = self.control.phase();
             match phase {
@@ -165,7 +232,7 @@ impl Shipping {
         if let Some(spool) = &self.spool {
             spool.send(Request::End);
         }
-        self.pump.ledgers()
+        Ok(())
     }
 
     fn hear_spool(&mut self, now: Now) -> bool {
@@ -199,18 +266,22 @@ impl Shipping {
                 }
                 (Action::Send { call, entry, .. }, Some(cloudwatch)) => {
                     let cloudwatch = cloudwatch.clone();
-                    self.calls.spawn(async move { Done::Put { call, answer: cloudwatch.put(&entry).await } });
+                    let fails = self.call_fault.strikes();
+                    let put = async move {
+                        assert!(!fails, "planted by a test");
+                        cloudwatch.put(&entry).await
+                    };
+                    self.calls.spawn(async move { Done::Put { call, answer: answered(put).await } });
                 }
                 (Action::CreateStream { stream, address }, Some(cloudwatch)) => {
                     let cloudwatch = cloudwatch.clone();
-                    self.calls.spawn(async move {
-                        Done::Stream { stream, answer: cloudwatch.create_stream(&address).await }
-                    });
+                    let create = async move { cloudwatch.create_stream(&address).await };
+                    self.calls.spawn(async move { Done::Stream { stream, answer: answered(create).await } });
                 }
                 (Action::CreateGroup { group, address }, Some(cloudwatch)) => {
                     let cloudwatch = cloudwatch.clone();
-                    self.calls
-                        .spawn(async move { Done::Group { group, answer: cloudwatch.create_group(&address).await } });
+                    let create = async move { cloudwatch.create_group(&address).await };
+                    self.calls.spawn(async move { Done::Group { group, answer: answered(create).await } });
                 }
                 (Action::Send { call, .. }, None) => self.pump.answered(call, accepted(), now),
                 (Action::CreateStream { stream, .. }, None) => self.pump.stream_created(stream, accepted(), now),
@@ -226,7 +297,7 @@ impl Shipping {
             Ok(Done::Put { call, answer }) => self.pump.answered(call, answer, now),
             Ok(Done::Stream { stream, answer }) => self.pump.stream_created(stream, answer, now),
             Ok(Done::Group { group, answer }) => self.pump.group_created(group, answer, now),
-            // A call never cancels itself, so it panicked: so do we, and `run` takes over.
+            // A call never cancels itself, and its panics are answers: this fault is ours, and `run` takes over.
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
     }
@@ -257,6 +328,19 @@ impl Shipping {
         self.calls.abort_all();
         self.pump.give_up(End::Shutdown, now);
     }
+}
+
+/// A panic in the SDK costs its call alone, of which nobody knows how far it came. The panic itself has been said.
+async fn answered(call: impl Future<Output = Answer>) -> Answer {
+    let mut call = pin!(call);
+    std::future::poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(context)));
+        polled.unwrap_or_else(|_| {
+            let detail = "the AWS SDK, or what is around it, panicked".to_owned();
+            Poll::Ready(Answer::Unavailable { detail, lost: true })
+        })
+    })
+    .await
 }
 
 fn accepted() -> Answer {

@@ -269,6 +269,15 @@ impl Pump {
         self.core.spill();
     }
 
+    /// A part of ours failed: the intake is to end the rings.
+    pub fn abandon_rings(&self) {
+        self.feeds.iter().for_each(Feed::abandon_ring);
+    }
+
+    pub fn rings_have_ended(&self) -> bool {
+        self.feeds.iter().all(Feed::ring_has_ended)
+    }
+
     pub fn is_spilled(&self) -> bool {
         self.feeds.iter().all(Feed::is_over) && self.core.is_spilled()
     }

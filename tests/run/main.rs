@@ -8,6 +8,7 @@ mod standin;
 mod venv;
 
 mod ends;
+mod faults;
 mod files;
 mod help;
 mod hostile;
