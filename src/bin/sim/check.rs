@@ -151,7 +151,14 @@ impl Watch {
     }
 
     /// The books of a run that came to its end. `put`: what its child put into the ring.
-    pub fn check_ledger(&self, stream: usize, run: u32, ledger: &Ledger, put: Count, gave_up: bool) -> Result<(), String> {
+    pub fn check_ledger(
+        &self,
+        stream: usize,
+        run: u32,
+        ledger: &Ledger,
+        put: Count,
+        gave_up: bool,
+    ) -> Result<(), String> {
         let (truth, seen) = (&self.truths[stream], &self.seen[stream]);
         if let Some(imbalance) = ledger.imbalance() {
             return Err(format!("the books of stream {stream}: {imbalance}"));
@@ -181,7 +188,9 @@ impl Watch {
         let counted = [ledger.calls, ledger.retries, ledger.duplicates];
         let expected = [seen.calls, seen.retries, seen.duplicates];
         if counted != expected {
-            return Err(format!("stream {stream}: [calls, retries, duplicates] were {expected:?}, counted {counted:?}"));
+            return Err(format!(
+                "stream {stream}: [calls, retries, duplicates] were {expected:?}, counted {counted:?}"
+            ));
         }
         Ok(())
     }

@@ -73,7 +73,8 @@ impl Plan {
             _ => Vec::new(),
         };
         let patient = random.u32(0..5) > 0 && !poison;
-        let drain_timeout = if patient { Duration::from_secs(3600) } else { Duration::from_millis(random.u64(0..8000)) };
+        let drain_timeout =
+            if patient { Duration::from_secs(3600) } else { Duration::from_millis(random.u64(0..8000)) };
         Plan {
             seed,
             streams,

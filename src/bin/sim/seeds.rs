@@ -66,7 +66,6 @@ pub fn run(options: &Options) -> ExitCode {
 
 fn one(seed: u64, lines: u32, cover: &mut Coverage) -> Result<Summary, String> {
     let plan = Plan::new(seed, lines);
-    panic::catch_unwind(AssertUnwindSafe(|| world::simulate(&plan, cover))).unwrap_or_else(|_| {
-        Err(std::mem::take(&mut *PANIC.lock().unwrap_or_else(|poisoned| poisoned.into_inner())))
-    })
+    panic::catch_unwind(AssertUnwindSafe(|| world::simulate(&plan, cover)))
+        .unwrap_or_else(|_| Err(std::mem::take(&mut *PANIC.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))))
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use logpump::ledger::Count;
+use logpump::ledger::{Count, End};
 use logpump::ring::ring;
-use logpump::ship::Stream;
 use logpump::ship::answer::Answer;
 use logpump::ship::core::{self, Action, View};
 use logpump::ship::pump::{self, Pump};
+use logpump::ship::{Stream, WhenFull};
+use logpump::spool::entry::Address;
 use logpump::sys::bell::Bell;
 
 use crate::check::Watch;
@@ -31,18 +32,41 @@ const ACTIONS_AT_ONCE_MAX: u32 = 10_000;
 const STUCK_AFTER: Duration = Duration::from_secs(3600);
 
 enum Happening {
-    Write { run: u32, child: usize },
-    Arrive { run: u32, call: usize, body: Rc<Body> },
-    Answered { run: u32, call: usize, body: Rc<Body>, answer: Answer },
-    StreamCreated { run: u32, stream: usize, answer: Answer },
-    GroupCreated { run: u32, answer: Answer },
+    Write {
+        run: u32,
+        child: usize,
+    },
+    Arrive {
+        run: u32,
+        call: usize,
+        body: Rc<Body>,
+    },
+    Answered {
+        run: u32,
+        call: usize,
+        body: Rc<Body>,
+        answer: Answer,
+    },
+    StreamCreated {
+        run: u32,
+        stream: usize,
+        answer: Answer,
+    },
+    GroupCreated {
+        run: u32,
+        answer: Answer,
+    },
     Begins(Phase),
     Ends(Phase),
     ClockStep(i64),
     Kill,
     /// SIGKILL for the children.
-    Stop { run: u32 },
-    GiveUp { run: u32 },
+    Stop {
+        run: u32,
+    },
+    GiveUp {
+        run: u32,
+    },
 }
 
 /// One run of logpump, from its start to its end or its crash.
@@ -152,7 +176,9 @@ impl World<'_> {
             let (filler, drainer) = ring(self.plan.ring_bytes, &intake_bell, &ship_bell).expect("memory for a ring");
             let first_line = self.watch.truths[index].lines.len();
             children.push(Child::new(*profile, number, filler, self.random.u64(..), first_line));
-            streams.push(Stream { name: format!("stream-{index}"), ring: drainer });
+            let stream = format!("stream-{index}");
+            let address = Address { group: GROUP.to_owned(), stream, ..Address::default() };
+            streams.push(Stream { address: Arc::new(address), ring: drainer });
             let at = self.clock.now + Duration::from_micros(self.random.u64(0..5000));
             self.queue.push(at, Happening::Write { run: number, child: index });
         }
@@ -160,9 +186,11 @@ impl World<'_> {
             max_in_flight: self.plan.max_in_flight,
             stream_window: self.plan.stream_window,
             create_group: self.plan.create_group,
+            disk: None,
             seed: self.random.u64(..),
         };
-        let options = pump::Options { group: GROUP.to_owned(), gzip: self.plan.gzip, linger: self.plan.linger, core };
+        let options =
+            pump::Options { gzip: self.plan.gzip, linger: self.plan.linger, when_full: WhenFull::Block, core };
         let stop_at = if self.is_patient() { STUCK_AFTER } else { self.plan.stop_after };
         self.queue.push(self.clock.now.max(self.plan.calm_at) + stop_at, Happening::Stop { run: number });
         Run {
@@ -197,13 +225,13 @@ impl World<'_> {
                 return Ok(Outcome::Killed);
             }
             if run.give_up {
-                run.pump.give_up(self.clock.both());
+                run.pump.give_up(End::Shutdown, self.clock.both());
                 return Ok(Outcome::GaveUp);
             }
             let visited = run.pump.turn(self.clock.both());
             let performed = self.perform(run)?;
             self.look(run)?;
-            if run.pump.is_over() {
+            if run.pump.is_over(self.clock.mono()) {
                 return Ok(Outcome::Over);
             }
             if visited || performed {
@@ -224,23 +252,24 @@ impl World<'_> {
                 return Err(format!("it asks in a circle, just now for {action:?}"));
             }
             match action {
-                Action::Send { call, stream, payload } => {
-                    let body = self.watch.sent(stream, &payload)?;
+                Action::Send { call, stream, entry } => {
+                    let body = self.watch.sent(stream, &entry.payload)?;
                     let at = self.clock.now + self.service.way();
                     self.queue.push(at, Happening::Arrive { run: number, call, body });
                 }
-                Action::CreateStream { stream } => {
+                Action::CreateStream { stream, .. } => {
                     let fate = self.service.create_stream(stream);
                     self.met(&fate.faults, &[run.pump.view(stream)], run.draining);
                     let happening = Happening::StreamCreated { run: number, stream, answer: fate.answer };
                     self.queue.push(self.clock.now + fate.after, happening);
                 }
-                Action::CreateGroup => {
+                Action::CreateGroup { .. } => {
                     let fate = self.service.create_group();
                     self.met(&fate.faults, &self.views(run), run.draining);
                     let happening = Happening::GroupCreated { run: number, answer: fate.answer };
                     self.queue.push(self.clock.now + fate.after, happening);
                 }
+                Action::Spool(request) => return Err(format!("there is no spool, and yet: {request:?}")),
                 Action::Say(notice) => drop(notice.to_string()),
             }
         }
@@ -249,9 +278,13 @@ impl World<'_> {
 
     /// Until a ring's wake-up, an answer or the time that was asked for.
     fn sleep(&mut self, run: &mut Run) -> Result<(), String> {
-        let Some(due) = run.pump.may_sleep() else { return Ok(run.pump.awake()) };
+        let Some(due) = run.pump.may_sleep(self.clock.mono()) else { return Ok(run.pump.awake()) };
         if due.is_some_and(|due| due <= self.clock.mono()) {
-            return Err(format!("it wants to be woken {:?} ago: {:?}", self.clock.mono() - due.unwrap(), self.views(run)));
+            return Err(format!(
+                "it wants to be woken {:?} ago: {:?}",
+                self.clock.mono() - due.unwrap(),
+                self.views(run)
+            ));
         }
         let due = due.map(|due| self.clock.at(due));
         let mut woken = run.ship_bell.clear();
@@ -295,7 +328,7 @@ impl World<'_> {
                 return Ok(true);
             }
             Happening::GroupCreated { run: number, answer } if number == run.number => {
-                run.pump.group_created(answer, now);
+                run.pump.group_created(0, answer, now);
                 return Ok(true);
             }
             Happening::Begins(phase) => {
@@ -384,7 +417,7 @@ impl World<'_> {
             }
         }
         if self.random.u32(0..200) == 0 {
-            for (stream, ledger) in run.pump.ledgers().iter().enumerate() {
+            for (stream, ledger) in run.pump.ledgers().own.iter().enumerate() {
                 if let Some(imbalance) = ledger.imbalance() {
                     return Err(format!("under way, the books of stream {stream}: {imbalance}"));
                 }
@@ -419,7 +452,7 @@ impl World<'_> {
                 truth.cut(child.first_line + child.put_lines, child.partial());
             }
         }
-        let ledgers = run.pump.ledgers();
+        let ledgers = run.pump.ledgers().own;
         ledgers.iter().zip(&mut self.clock_steps).for_each(|(ledger, steps)| *steps += ledger.clock_steps);
         self.watch.killed();
         self.clock.now += Duration::from_millis(self.random.u64(1..5000));
@@ -427,7 +460,7 @@ impl World<'_> {
     }
 
     fn finish(&mut self, mut run: Run, gave_up: bool) -> Result<(), String> {
-        for (stream, ledger) in run.pump.ledgers().iter().enumerate() {
+        for (stream, ledger) in run.pump.ledgers().own.iter().enumerate() {
             let child = &run.children[stream];
             let lines = (child.put_lines + usize::from(!child.partial().is_empty())) as u64;
             let put = Count::new(lines, child.put_bytes);
