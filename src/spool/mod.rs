@@ -3,17 +3,3 @@
 
 pub mod entry;
 pub mod wire;
-
-use wire::{Event, Request};
-
-/// Placeholder until the thread is here.
-pub struct Handle;
-impl Handle {
-    pub fn send(&self, _request: Request) {}
-    pub fn try_next(&mut self) -> Option<Event> {
-        None
-    }
-    pub fn is_dead(&self) -> bool {
-        false
-    }
-}
