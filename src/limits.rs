@@ -101,8 +101,6 @@ pub const ATTEMPTS_BEFORE_SAID: u32 = 10;
 
 /// Bodies that ship may have given to the spool and that are not stored yet; beyond it the disk counts as slow.
 pub const SPOOL_QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// A spool that refused is not asked before, unless room was made.
-pub const SPOOL_RETRY: Duration = Duration::from_secs(1);
 /// A ring that was full at every visit for so long is emptied, though there is room for its lines: it fills faster
 /// than one thread can encode.
 pub const CPU_SHORT_AFTER: Duration = Duration::from_secs(1);
@@ -175,3 +173,38 @@ pub const SPOOL_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024 * 1024;
 pub const END_SLACK: Duration = Duration::from_millis(800);
 
 const _: () = assert!(RINGS_END_WAIT.as_millis() < END_SLACK.as_millis());
+// ---- Spool -----------------------------------------------------------------------------------
+
+/// What storing the last bodies may take after --drain-timeout.
+pub const SPILL_TIME: Duration = Duration::from_secs(1);
+/// The spool's own end: closing its files.
+pub const SPOOL_END_WAIT: Duration = Duration::from_millis(500);
+
+/// A segment is this part of --spool-max, inside the two bounds: disk is given back a segment at a time, so a spool
+/// has room for dozens; and a file is made and synced for each, so they are not small.
+pub const SPOOL_SEGMENTS: u64 = 64;
+pub const SPOOL_SEGMENT_BYTES_MIN: u64 = 1024 * 1024;
+pub const SPOOL_SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// The largest record that is written, or believed when read: a lone event of escapes needs six times its message.
+pub const SPOOL_PAYLOAD_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Of one string of an address: names have at most `NAME_BYTES_MAX`, an endpoint is a URL.
+pub const SPOOL_NAME_BYTES_MAX: usize = 4096;
+/// Read at a time when looking for records. More than a record's head has, so that one look suffices.
+pub const SPOOL_WINDOW_BYTES: usize = 64 * 1024;
+/// Group commit: fdatasync costs the same for 64 KiB and for 1 MiB (measured, 1.8 ms).
+pub const SPOOL_SYNC_BYTES: u64 = 1024 * 1024;
+pub const SPOOL_SYNC_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a read, a deletion or a journal's write rests after it failed; and a spool that refused a body is not asked
+/// before, unless room was made.
+pub const SPOOL_RETRY: Duration = Duration::from_secs(1);
+/// A part of a file that failed to be read so often counts as damaged.
+pub const SPOOL_READS_MAX: u32 = 3;
+/// A segment in which damage is found again and again is given up after so many scans.
+pub const SPOOL_SCANS_MAX: u32 = 8;
+/// A directory is tried under so many names before it is said that it cannot be made.
+pub const SPOOL_DIRECTORY_TRIES_MAX: u32 = 8;
+
+const _: () = assert!(SPOOL_END_WAIT.as_millis() < END_SLACK.as_millis());
+const _: () = assert!(SPOOL_PAYLOAD_BYTES_MAX > ESCAPE_GROWTH_MAX * MESSAGE_BYTES_MAX);
+const _: () = assert!(SPOOL_NAME_BYTES_MAX <= u16::MAX as usize && SPOOL_NAME_BYTES_MAX >= NAME_BYTES_MAX);
+const _: () = assert!(SPOOL_WINDOW_BYTES > 8 * SPOOL_NAME_BYTES_MAX);

@@ -50,6 +50,11 @@ const PURE: &[&str] = &[
     "src/ship/split.rs",
     "src/ship/visits.rs",
     "src/intake/pacing.rs",
+    "src/spool/entry.rs",
+    "src/spool/record.rs",
+    "src/spool/recover.rs",
+    "src/spool/store",
+    "src/spool/wire.rs",
     "src/child/stop.rs",
 ];
 const IMPURE: &[&str] = &[

@@ -7,8 +7,9 @@ use bytesize::ByteSize;
 use super::args::{RunArguments, SpoolSyncChoice, WhenFullChoice};
 use crate::limits::{MEMORY_BYTES_MAX, MEMORY_BYTES_MIN, SPOOL_BYTES_MAX, SPOOL_BYTES_MIN};
 use crate::refusal::Refusal;
-use crate::run::{SpoolPlan, SpoolSync};
+use crate::run::SpoolPlan;
 use crate::ship::WhenFull;
+use crate::spool::SyncPolicy;
 
 const DEFAULT_DIRECTORY: &str = "logpump-spool";
 const DEFAULT_SPOOL: ByteSize = ByteSize::gib(1);
@@ -42,9 +43,9 @@ pub fn spool(arguments: &RunArguments) -> Result<Option<SpoolPlan>, Refusal> {
         .map_err(|refusal| Refusal { message: format!("{}; 0 means no spool", refusal.message), ..refusal })?;
     let directory = directory(arguments).unwrap_or_else(|| std::env::temp_dir().join(DEFAULT_DIRECTORY));
     let sync = match arguments.spool_sync {
-        Some(SpoolSyncChoice::Never) => SpoolSync::Never,
-        None | Some(SpoolSyncChoice::Interval) => SpoolSync::Interval,
-        Some(SpoolSyncChoice::Always) => SpoolSync::Always,
+        Some(SpoolSyncChoice::Never) => SyncPolicy::Never,
+        None | Some(SpoolSyncChoice::Interval) => SyncPolicy::Interval,
+        Some(SpoolSyncChoice::Always) => SyncPolicy::Always,
     };
     Ok(Some(SpoolPlan { directory, bytes_max: max.as_u64(), sync, durable: arguments.durable }))
 }

@@ -15,13 +15,14 @@ use std::time::{Duration, Instant};
 use crate::child::{Event, ExitStatus, SpawnError, Spec, StopOptions, Supervisor, Terminal, signal_name};
 use crate::clock;
 use crate::intake::{Kind, Source, pipe};
-use crate::limits::{END_SLACK, PIPE_BYTES, RING_BYTES_MAX, RING_BYTES_MIN, RINGS_BYTES_MAX};
+use crate::limits::{END_SLACK, PIPE_BYTES, RING_BYTES_MAX, RING_BYTES_MIN, RINGS_BYTES_MAX, SPILL_TIME};
 use crate::refusal::{EXIT_CANT_CREATE, EXIT_OS_ERROR, EXIT_UNAVAILABLE, Refusal};
 use crate::report::ledgers::Report;
 use crate::report::messages::{Format, Level, Messages};
 use crate::ring::ring;
 use crate::ship::files::LogFile;
 use crate::ship::{self, Target};
+use crate::spool::SyncPolicy;
 use crate::sys::bell::Bell;
 use crate::sys::probe;
 use pump::{Pump, Streams};
@@ -61,17 +62,9 @@ pub struct Child {
 pub struct SpoolPlan {
     pub directory: PathBuf,
     pub bytes_max: u64,
-    pub sync: SpoolSync,
+    pub sync: SyncPolicy,
     /// Every batch is stored before it is sent.
     pub durable: bool,
-}
-
-/// When the disk is made to store what was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SpoolSync {
-    Never,
-    Interval,
-    Always,
 }
 
 pub enum Destination {
@@ -115,7 +108,7 @@ pub fn run(mut plan: Plan) -> Result<u8, Refusal> {
     let spawned = spawn(&plan, files, &mut supervisor, &bells)?;
     let engine = choose_engine(&plan);
     let threads = Messages::start(plan.log_level, plan.log_format)
-        .and_then(|messages| Ok((messages, Pump::start(&plan, spawned.streams, None, engine.kind, &bells)?)));
+        .and_then(|messages| Ok((messages, Pump::start(&plan, spawned.streams, engine.kind, &bells)?)));
     let (messages, pump) = threads.map_err(|error| {
         supervisor.abandon();
         refused("cannot start a thread", error)
@@ -289,6 +282,7 @@ fn greet(plan: &Plan, engine: &Engine) {
 fn supervise(plan: &Plan, supervisor: &mut Supervisor, bells: &Bells, pump: &Pump) -> (u8, Instant) {
     let mut code = 0;
     let mut deadline = None;
+    let mut spilling = false;
     while supervisor.running() > 0 || !pump.has_shipped() {
         match supervisor.next(bells.main.as_fd(), deadline) {
             Event::Ended { child, status } => {
@@ -311,6 +305,10 @@ fn supervise(plan: &Plan, supervisor: &mut Supervisor, bells: &Bells, pump: &Pum
                 let grace = plan.grace.as_secs_f64();
                 tracing::info!("{}: stopping; SIGKILL after {grace} s", signal_name(signal));
             }
+            Event::StopHastened if supervisor.running() == 0 && !spilling && pump.spill() => {
+                tracing::warn!("a second stop signal: what is left goes to the spool");
+                (spilling, deadline) = (true, Some(clock::now() + SPILL_TIME));
+            }
             Event::StopHastened if supervisor.running() == 0 => {
                 tracing::warn!("a second stop signal: what is left is counted as dropped");
                 return (code, give_up(pump));
@@ -319,10 +317,19 @@ fn supervise(plan: &Plan, supervisor: &mut Supervisor, bells: &Bells, pump: &Pum
             Event::Warning(text) => tracing::warn!("{text}"),
             Event::Woken => {
                 bells.main.clear();
-                deadline = deadline.map(|deadline: Instant| deadline.min(drained_by(plan, pump, deadline)));
+                if !spilling {
+                    deadline = deadline.map(|deadline: Instant| deadline.min(drained_by(plan, pump, deadline)));
+                }
+            }
+            Event::Deadline if !spilling && pump.spill() => {
+                tracing::warn!("--drain-timeout is over; what is left goes to the spool, for the next run");
+                (spilling, deadline) = (true, Some(clock::now() + SPILL_TIME));
             }
             Event::Deadline => {
-                tracing::warn!("--drain-timeout is over; what is left is counted as dropped");
+                tracing::warn!(
+                    "{}; what is left is counted as dropped",
+                    if spilling { "the spool is too slow" } else { "--drain-timeout is over" }
+                );
                 return (code, give_up(pump));
             }
         }

@@ -35,6 +35,7 @@ pub struct Pump {
     shipped: Arc<AtomicBool>,
     taken_in: Arc<AtomicBool>,
     control: Arc<Control>,
+    has_spool: bool,
     tee: Option<TeeWriter>,
 }
 
@@ -53,17 +54,13 @@ pub struct Outcome {
 }
 
 impl Pump {
-    pub fn start(
-        plan: &Plan,
-        streams: Streams,
-        spool: Option<spool::Handle>,
-        kind: Kind,
-        bells: &Bells,
-    ) -> io::Result<Pump> {
+    pub fn start(plan: &Plan, streams: Streams, kind: Kind, bells: &Bells) -> io::Result<Pump> {
         let (tee, tee_writer) = plan.tee.then(|| tee::start(plan.children.len())).transpose()?.unzip();
         let control = Control::new(&bells.ship);
         let shipped = Arc::new(AtomicBool::new(false));
         let tell_main = TellMain { over: shipped.clone(), bell: bells.main.clone() };
+        let spool = start_spool(plan, kind, bells);
+        let has_spool = spool.is_some();
         let ship = start_ship(plan, streams.rings, streams.files, control.clone(), tee, spool, tell_main)?;
         let (remote, commands) = intake::remote(&bells.intake);
         let (sources, bell) = (streams.sources, bells.intake.clone());
@@ -73,7 +70,7 @@ impl Pump {
             let _at_end = tell_main;
             intake::run(kind, sources, &bell, &commands)
         })?;
-        Ok(Pump { intake, remote, ship, shipped, taken_in, control, tee: tee_writer })
+        Ok(Pump { intake, remote, ship, shipped, taken_in, control, has_spool, tee: tee_writer })
     }
 
     /// The shipping thread has ended: every line has its end, or it failed.
@@ -96,9 +93,12 @@ impl Pump {
         self.control.set(Phase::Drain);
     }
 
-    /// The time to deliver is over: what is left goes to the spool.
-    pub fn spill(&self) {
-        self.control.set(Phase::Spill);
+    /// The time to deliver is over: what is left goes to the spool. False: there is none.
+    pub fn spill(&self) -> bool {
+        if self.has_spool {
+            self.control.set(Phase::Spill);
+        }
+        self.has_spool
     }
 
     /// The time for that is over, too. First the rings end, then ship books what is in them.
@@ -150,6 +150,27 @@ impl Pump {
 fn book(ledger: &mut Ledger, end: End, count: Count) {
     ledger.read += count;
     ledger.book(end, count);
+}
+
+/// None: none is wanted, or its directory cannot be used, which is said once; then lines are kept in memory only.
+fn start_spool(plan: &Plan, kind: Kind, bells: &Bells) -> Option<spool::Handle> {
+    let wanted = plan.spool.as_ref()?;
+    let options = spool::Options {
+        directory: wanted.directory.clone(),
+        bytes_max: wanted.bytes_max,
+        sync: wanted.sync,
+        // The intake's engine: what the probe allowed, or what was asked for.
+        uring: kind == Kind::Uring,
+        run: spool::run_id(clock::wall_ms(), std::process::id()),
+    };
+    let started = spool::start(options, bells.ship.clone());
+    started
+        .inspect_err(|error| {
+            tracing::warn!(
+                "--spool-dir: {error}; there is no spool: lines are kept in memory, then --when-full decides"
+            );
+        })
+        .ok()
 }
 
 fn start_ship(

@@ -32,7 +32,7 @@ use tokio::task::JoinSet;
 use crate::clock;
 use crate::fault::Fault;
 use crate::ledger::End;
-use crate::limits::RINGS_END_WAIT;
+use crate::limits::{RINGS_END_WAIT, SPOOL_END_WAIT};
 use crate::report::tee::Tee;
 use crate::spool::{self, wire::Request};
 use crate::sys::bell::AsyncBell;
@@ -229,14 +229,15 @@ impl<'a> Shipping<'a> {
         }
         // What the last answers mean for the spool.
         self.perform(clock::now());
-        if let Some(spool) = &self.spool {
+        if let Some(spool) = self.spool.take() {
             spool.send(Request::End);
+            spool.join(clock::now() + SPOOL_END_WAIT);
         }
         Ok(())
     }
 
     fn hear_spool(&mut self, now: Now) -> bool {
-        let Some(spool) = &mut self.spool else { return false };
+        let Some(spool) = &self.spool else { return false };
         let mut heard = false;
         // Before the events: what a dead one has said is all that it will say.
         let is_dead = spool.is_dead();

@@ -1,5 +1,225 @@
 //! The disk queue: bodies that cannot be sent now, until they can, in this run or in one that adopts them.
 //! Knows nothing of calls, streams' fates or rings.
+//!
+//! `store` decides, `disk` performs, this file has the thread between them. Records are `record`'s, what is left of
+//! damaged ones `recover`'s, and whose directory is whose `directory`'s.
 
+pub mod directory;
+mod disk;
 pub mod entry;
+pub mod record;
+pub mod recover;
+pub mod store;
+#[cfg(test)]
+mod tests;
 pub mod wire;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::clock;
+use crate::sys::bell::{AsyncBell, Bell};
+use directory::Root;
+use disk::{Completions, Disk, Std, Uring};
+pub use store::SyncPolicy;
+use store::{Completion, Store};
+use wire::{Event, Request};
+
+/// Submissions at the same time: one of each lane, and closes.
+const URING_ENTRIES: u32 = 16;
+
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// `--spool-dir`. Each run has its own directory in it.
+    pub directory: PathBuf,
+    /// `--spool-max`.
+    pub bytes_max: u64,
+    /// `--spool-sync`.
+    pub sync: SyncPolicy,
+    /// io_uring works here: the caller has tried it. Never true otherwise.
+    pub uring: bool,
+    /// `run_id`; the directory may get a higher one.
+    pub run: u64,
+}
+
+/// A run's id: later runs have greater ones, and two of the same millisecond hardly the same.
+pub fn run_id(wall_ms: i64, chance: u32) -> u64 {
+    const CHANCE_BITS: u32 = 20;
+    (wall_ms.unsigned_abs() << CHANCE_BITS) | u64::from(chance & ((1 << CHANCE_BITS) - 1))
+}
+
+/// Ship's end.
+pub struct Handle {
+    requests: Sender<Request>,
+    events: Receiver<Event>,
+    bell: Arc<Bell>,
+    over: Arc<AtomicBool>,
+    /// It ended as it was asked to.
+    ended: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Handle {
+    /// Never waits. What is sent to a dead spool is lost: look at `is_dead`.
+    pub fn send(&self, request: Request) {
+        let _ = self.requests.send(request);
+        self.bell.ring();
+    }
+
+    pub fn try_next(&self) -> Option<Event> {
+        self.events.try_recv().ok()
+    }
+
+    /// The thread is over, and not because it was asked to end: no answer comes any more but those on their way.
+    pub fn is_dead(&self) -> bool {
+        self.has_ended() && !self.ended.load(Ordering::Acquire)
+    }
+
+    /// The thread is over.
+    pub fn has_ended(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
+    /// Waits for the thread until `end_by`, and no longer. False: it hangs or it panicked. A thread that hangs, as in a
+    /// write to a disk that does not answer, is left behind: our end is bounded.
+    pub fn join(mut self, end_by: Instant) -> bool {
+        while !self.has_ended() && clock::now() < end_by {
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+        if !self.has_ended() {
+            tracing::error!("the spool thread hangs, likely in a disk that does not answer");
+            return false;
+        }
+        let joined = self.thread.take().is_none_or(|thread| thread.join().is_ok());
+        if !joined {
+            tracing::error!("the spool thread panicked: a fault of logpump's; please report it");
+        }
+        joined && self.ended.load(Ordering::Acquire)
+    }
+}
+
+/// Makes and locks this run's directory and starts the thread. An error says what failed, on what, and what to do.
+/// `ship_bell` is rung after every event, and when the thread is over.
+pub fn start(options: Options, ship_bell: Arc<Bell>) -> io::Result<Handle> {
+    let root = Root::open(&options.directory)?;
+    let own = root.create(options.run)?;
+    let bell = Bell::new()?;
+    let (request_sender, requests) = channel();
+    let (event_sender, events) = channel();
+    let (over, ended) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let at_end = AtEnd { over: over.clone(), bell: ship_bell.clone() };
+    let (spool_bell, spool_ended) = (bell.clone(), ended.clone());
+    let thread = Builder::new().name("pump-spool".into()).spawn(move || {
+        let _at_end = at_end;
+        let (adopted, notices) = root.adopt();
+        notices.iter().for_each(|notice| tracing::warn!("--spool-dir: {notice}"));
+        let options_of_store = store::Options { run: own.run, bytes_max: options.bytes_max, sync: options.sync };
+        let (directories, found): (Vec<_>, Vec<_>) = adopted.into_iter().unzip();
+        let directories = Arc::new(std::iter::once(own).chain(directories).collect());
+        let (sender, completions) = channel();
+        let tell = Completions { sender, bell: spool_bell.clone() };
+        let spool = Spool {
+            store: Store::new(options_of_store, found),
+            requests,
+            completions,
+            events: event_sender,
+            ship_bell,
+        };
+        spool.run(options.uring, directories, tell);
+        spool_ended.store(true, Ordering::Release);
+    })?;
+    Ok(Handle { requests: request_sender, events, bell, over, ended, thread: Some(thread) })
+}
+
+/// Tells ship that the thread is over, also when it panics.
+struct AtEnd {
+    over: Arc<AtomicBool>,
+    bell: Arc<Bell>,
+}
+
+impl Drop for AtEnd {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Release);
+        self.bell.ring();
+    }
+}
+
+struct Spool {
+    store: Store,
+    requests: Receiver<Request>,
+    completions: Receiver<Completion>,
+    events: Sender<Event>,
+    ship_bell: Arc<Bell>,
+}
+
+impl Spool {
+    fn run(mut self, uring: bool, directories: disk::Directories, tell: Completions) {
+        let bell = tell.bell.clone();
+        let runtime =
+            uring.then(|| tokio_uring::Runtime::new(tokio_uring::builder().entries(URING_ENTRIES))).transpose();
+        match runtime {
+            Ok(Some(runtime)) => {
+                runtime.block_on(async {
+                    let waited = AsyncBell::new(bell).expect("a runtime takes an eventfd");
+                    let mut disk = Disk::Uring(Uring::new(directories, tell));
+                    while self.turn(&mut disk) {
+                        match self.rest() {
+                            Some(rest) => drop(tokio::time::timeout(rest, waited.wait()).await),
+                            None => waited.wait().await,
+                        }
+                    }
+                });
+                return;
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!("the spool goes without io_uring, which was refused: {error}"),
+        }
+        let mut disk = Disk::Std(Std::new(directories, tell));
+        while self.turn(&mut disk) {
+            bell.wait(self.rest());
+        }
+    }
+
+    fn rest(&self) -> Option<Duration> {
+        self.store.next_due().map(|due| due.saturating_duration_since(clock::now()))
+    }
+
+    /// False: it is over.
+    fn turn(&mut self, disk: &mut Disk) -> bool {
+        let now = clock::now();
+        while let Ok(completion) = self.completions.try_recv() {
+            self.store.completed(completion, now);
+        }
+        loop {
+            match self.requests.try_recv() {
+                Ok(request) => self.store.request(request),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => {
+                    // Ship is gone: what is here stays for the next run.
+                    self.store.request(Request::End);
+                    break;
+                }
+            }
+        }
+        while let Some(op) = self.store.next_op(now) {
+            disk.submit(op);
+        }
+        let mut told = false;
+        while let Some(event) = self.store.next_event() {
+            let _ = self.events.send(event);
+            told = true;
+        }
+        if told {
+            self.ship_bell.ring();
+        }
+        while let Some(notice) = self.store.next_notice() {
+            tracing::warn!("{notice}");
+        }
+        !self.store.is_over()
+    }
+}

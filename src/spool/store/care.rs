@@ -1,0 +1,170 @@
+//! Journals of what is done, and the end of segments and runs. What fails is tried again; at the end once only.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::io;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::segment::{JOURNAL_ENTRY_BYTES, journal_entry};
+use super::{Op, Outcome, Segment, SegmentId, Store};
+use crate::limits::SPOOL_RETRY;
+use crate::spool::wire::Event;
+
+#[derive(Default)]
+pub(super) struct Care {
+    /// Done entries of these are not in their journals yet.
+    pub unjournalled: BTreeSet<SegmentId>,
+    /// All their entries are done.
+    pub finished: BTreeSet<SegmentId>,
+    /// Parts to be copied.
+    pub copies: VecDeque<(SegmentId, u64, u64)>,
+    pub rest_until: Option<Instant>,
+    said: bool,
+}
+
+impl Store {
+    pub(super) fn next_care(&mut self, now: Instant) -> Option<Op> {
+        if !self.ending && self.care.rest_until.is_some_and(|until| now < until) {
+            return None;
+        }
+        self.care.rest_until = None;
+        while let Some((id, at, bytes)) = self.care.copies.pop_front() {
+            if self.segment(id).is_some_and(|segment| !segment.keep) {
+                return Some(Op::CopyAside { segment: id, at, bytes });
+            }
+        }
+        if let Some(id) = self.care.finished.iter().copied().find(|id| !self.is_busy(*id)) {
+            let keep = self.segment(id)?.keep;
+            return Some(if keep { Op::RenameAside(id) } else { Op::Delete(id) });
+        }
+        while let Some(id) = self.care.unjournalled.first().copied() {
+            // The whole file goes anyway.
+            if let Some(segment) = self.segment(id).filter(|_| !self.care.finished.contains(&id)) {
+                let file = self.file(id);
+                let entries: Vec<u8> =
+                    segment.unjournalled.iter().flat_map(|index| journal_entry(file, *index)).collect();
+                if !entries.is_empty() {
+                    let at = segment.journal_entries * JOURNAL_ENTRY_BYTES;
+                    return Some(Op::AppendJournal { segment: id, at, bytes: Bytes::from(entries) });
+                }
+            }
+            self.care.unjournalled.remove(&id);
+        }
+        let appending = !self.append.is_empty() || self.append.current.is_some();
+        let run = (0..self.runs.len()).rev().find(|run| {
+            let it = &self.runs[*run];
+            let may_go = *run > 0 || (self.ending && !appending && self.is_idle());
+            may_go && it.adopted && !it.removed && !it.has_asides && it.segments.is_empty()
+        })?;
+        Some(Op::RemoveRun { run: run as u32 })
+    }
+
+    fn is_idle(&self) -> bool {
+        self.flying.iter().all(Option::is_none)
+    }
+
+    pub(super) fn journalled(
+        &mut self,
+        id: SegmentId,
+        at: u64,
+        asked: usize,
+        result: io::Result<Outcome>,
+        now: Instant,
+    ) {
+        let Some(segment) = self.segment_mut(id) else { return };
+        assert_eq!(at, segment.journal_entries * JOURNAL_ENTRY_BYTES);
+        let error = match result {
+            Ok(Outcome::Written(written)) => {
+                // An entry that was written in part is written again, at the same place.
+                let whole = written.min(asked) / JOURNAL_ENTRY_BYTES as usize;
+                segment.unjournalled.drain(..whole);
+                segment.journal_entries += whole as u64;
+                self.used += whole as u64 * JOURNAL_ENTRY_BYTES;
+                (whole == 0).then(|| io::ErrorKind::WriteZero.into())
+            }
+            Ok(_) => None,
+            Err(error) => Some(error),
+        };
+        if let Some(error) = error {
+            let name = self.name(id);
+            self.care_failed(&format!("cannot write the journal of the spool's {name}: {error}; after a crash, entries that were delivered would be sent again"), now);
+            if self.ending {
+                self.care.unjournalled.remove(&id);
+            }
+        } else {
+            self.care.said = false;
+        }
+    }
+
+    /// A part of it cannot be copied or read: the file is kept as a whole.
+    pub(super) fn keep_whole(&mut self, id: SegmentId) {
+        if let Some(segment) = self.segment_mut(id) {
+            segment.keep = true;
+        }
+    }
+
+    pub(super) fn copied_aside(&mut self, id: SegmentId, bytes: u64, result: io::Result<Outcome>) {
+        match result {
+            Ok(_) => {
+                self.used += bytes;
+                self.runs[id.run as usize].has_asides = true;
+            }
+            Err(_) => self.keep_whole(id),
+        }
+    }
+
+    pub(super) fn renamed_aside(&mut self, id: SegmentId, result: io::Result<Outcome>, now: Instant) {
+        if let Some(segment) = self.ended(id, "rename", result, now) {
+            self.used += segment.length;
+            self.runs[id.run as usize].has_asides = true;
+        }
+    }
+
+    pub(super) fn deleted(&mut self, id: SegmentId, result: io::Result<Outcome>, now: Instant) {
+        if let Some(segment) = self.ended(id, "delete", result, now)
+            && segment.announced > 0
+        {
+            self.events.push_back(Event::Freed { bytes: segment.announced });
+        }
+    }
+
+    /// Forgets a segment that is no more.
+    fn ended(&mut self, id: SegmentId, verb: &str, result: io::Result<Outcome>, now: Instant) -> Option<Segment> {
+        if let Err(error) = result.or_else(|error| match error.kind() {
+            io::ErrorKind::NotFound => Ok(Outcome::Finished),
+            _ => Err(error),
+        }) {
+            let name = self.name(id);
+            self.care_failed(&format!("cannot {verb} the spool's {name}: {error}; it is tried again"), now);
+            if self.ending {
+                self.care.finished.remove(&id);
+            }
+            return None;
+        }
+        self.care.said = false;
+        self.care.finished.remove(&id);
+        if id.run == 0 {
+            self.sync.dirty.remove(&id.segment);
+        }
+        let segment = self.runs[id.run as usize].segments.remove(&id.segment)?;
+        self.used -= segment.disk_bytes();
+        Some(segment)
+    }
+
+    fn care_failed(&mut self, text: &str, now: Instant) {
+        self.care.rest_until = Some(now + SPOOL_RETRY);
+        if !std::mem::replace(&mut self.care.said, true) {
+            self.say(text.into());
+        }
+    }
+
+    pub(super) fn run_removed(&mut self, run: u32, result: io::Result<Outcome>) {
+        let it = &mut self.runs[run as usize];
+        it.removed = true;
+        let id = it.id;
+        if let Err(error) = result {
+            self.say(format!("cannot remove the spool's empty directory {id:016x}: {error}"));
+        }
+    }
+}

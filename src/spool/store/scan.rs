@@ -1,0 +1,277 @@
+//! Adopting runs, and finding out what is left of a segment that turned out to be damaged: every head is looked at once.
+
+use std::collections::VecDeque;
+use std::io;
+use std::ops::Range;
+use std::time::Instant;
+
+use super::load::{Step, read_window};
+use super::segment::{Bits, JOURNAL_ENTRY_BYTES, Run, Segment, journalled};
+use super::{Found, Op, Outcome, SegmentId, Store, less};
+use crate::ledger::Count;
+use crate::limits::{SPOOL_PAYLOAD_BYTES_MAX, SPOOL_READS_MAX, SPOOL_RETRY, SPOOL_SCANS_MAX, SPOOL_SEGMENT_BYTES_MAX};
+use crate::spool::record::{FIXED_BYTES, File, HEAD_BYTES_MAX};
+use crate::spool::recover::{self, Look, Next, Why};
+use crate::spool::wire::{EntryId, Event};
+
+struct Scan {
+    id: SegmentId,
+    at: u64,
+    /// Damage began here, and no record was found since.
+    damaged_from: Option<(u64, Why)>,
+    journal_read: bool,
+    /// Indices of records.
+    seen: Bits,
+    next_index: u32,
+    waiting: Count,
+    waiting_entries: u64,
+    damage: Vec<(Range<u64>, Why)>,
+}
+
+#[derive(Default)]
+pub(super) struct Scans {
+    queue: VecDeque<SegmentId>,
+    current: Option<Scan>,
+    /// Of each adopted run: its entries that wait, and what is to be said after it was announced.
+    sums: Vec<(u64, Count, u64)>,
+    asides: Vec<Event>,
+}
+
+impl Scans {
+    pub fn is_idle(&self) -> bool {
+        self.queue.is_empty() && self.current.is_none()
+    }
+}
+
+impl Store {
+    pub(super) fn adopt(&mut self, found: Found) {
+        let number = self.runs.len() as u32;
+        let mut run = Run { id: found.id, unscanned: found.segments.len(), ..Run::default() };
+        run.has_asides = found.aside_bytes + found.other_bytes > 0;
+        run.adopted = found.segments.is_empty();
+        self.used += found.aside_bytes + found.other_bytes;
+        for (segment, length, journal_bytes) in found.segments {
+            self.scan.queue.push_back(SegmentId { run: number, segment });
+            let journal_entries = journal_bytes.div_ceil(JOURNAL_ENTRY_BYTES);
+            let segment_found = Segment {
+                length,
+                synced: length,
+                directory_synced: true,
+                journal_entries,
+                sealed: true,
+                ..Segment::default()
+            };
+            self.used += segment_found.disk_bytes();
+            run.segments.insert(segment, segment_found);
+        }
+        self.runs.push(run);
+        self.scan.sums.resize(self.runs.len(), (0, Count::default(), 0));
+    }
+
+    /// Damage stands where a record was.
+    pub(super) fn rescan(&mut self, id: SegmentId) {
+        self.load.window = None;
+        self.scan.queue.push_front(id);
+    }
+
+    pub(super) fn scan_step(&mut self) -> Step {
+        let Some(mut scan) = self.scan.current.take() else {
+            self.begin_scan();
+            return Step::Again;
+        };
+        let Some(length) = self.segment(scan.id).map(|segment| segment.length) else { return Step::Again };
+        let id = scan.id;
+        if !scan.journal_read {
+            self.scan.current = Some(scan);
+            return Step::Op(Op::ReadJournal { segment: id });
+        }
+        if scan.at >= length {
+            scan.end_damage();
+            self.end_scan(scan);
+            return Step::Again;
+        }
+        let at = scan.at;
+        let window = self.load.window.as_ref().filter(|window| window.segment == id && window.at <= at);
+        let bytes = window.and_then(|window| window.bytes.get((at - window.at) as usize..)).unwrap_or_default();
+        if (bytes.len() as u64) < (length - at).min(HEAD_BYTES_MAX as u64) {
+            self.scan.current = Some(scan);
+            return Step::Op(read_window(id, at, length));
+        }
+        let is_done = |index| {
+            let entry = EntryId { run: id.run, segment: id.segment, index };
+            self.load.held.contains_key(&entry) || self.segment(id).is_some_and(|segment| segment.done.has(index))
+        };
+        scan.step(bytes, self.file(id), length, is_done);
+        self.scan.current = Some(scan);
+        Step::Again
+    }
+
+    fn begin_scan(&mut self) {
+        let Some(id) = self.scan.queue.pop_front() else { return };
+        let Some(segment) = self.segment_mut(id) else { return };
+        segment.scans += 1;
+        let first = !segment.scanned;
+        let hopeless = segment.scans > SPOOL_SCANS_MAX
+            || segment.length > SPOOL_SEGMENT_BYTES_MAX + 2 * SPOOL_PAYLOAD_BYTES_MAX as u64;
+        let scan = Scan {
+            id,
+            at: if hopeless { segment.length } else { 0 },
+            damaged_from: None,
+            journal_read: !first || hopeless,
+            seen: Bits::default(),
+            next_index: 0,
+            waiting: Count::default(),
+            waiting_entries: 0,
+            damage: if hopeless { vec![(0..segment.length, Why::Damaged)] } else { Vec::new() },
+        };
+        self.scan.current = Some(scan);
+    }
+
+    pub(super) fn journal_read(&mut self, id: SegmentId, result: io::Result<Outcome>, now: Instant) {
+        let journal = match result {
+            Ok(Outcome::Read(journal)) => journal,
+            Ok(_) => Default::default(),
+            Err(error) => {
+                self.load.failures += 1;
+                if self.load.failures < SPOOL_READS_MAX {
+                    self.load.rest_until = Some(now + SPOOL_RETRY);
+                    return;
+                }
+                let name = self.name(id);
+                self.say(format!("cannot read the journal of the spool's {name}: {error}; its entries come again"));
+                Default::default()
+            }
+        };
+        self.load.failures = 0;
+        let file = self.file(id);
+        if let Some(segment) = self.segment_mut(id) {
+            // Each record takes some bytes: a greater index is none.
+            let indices_max = segment.length / FIXED_BYTES as u64 + 1;
+            for index in journalled(file, &journal).filter(|index| u64::from(*index) < indices_max) {
+                segment.done.add(index);
+                segment.entries = segment.entries.max(index + 1);
+            }
+        }
+        if let Some(scan) = &mut self.scan.current {
+            scan.journal_read = true;
+        }
+    }
+
+    fn end_scan(&mut self, scan: Scan) {
+        let id = scan.id;
+        let Some(segment) = self.segment_mut(id) else { return };
+        let first = !std::mem::replace(&mut segment.scanned, true);
+        segment.entries = segment.entries.max(scan.next_index);
+        let before = std::mem::replace(&mut segment.waiting, scan.waiting);
+        segment.damage = scan.damage.iter().map(|(range, _)| range.clone()).collect();
+        let (entries, announced) = (segment.entries, segment.disk_bytes());
+        if first {
+            segment.announced = announced;
+        }
+        if scan.seen.len() == 0 && !scan.damage.is_empty() {
+            segment.keep = true;
+        }
+        // What no record stands for any more has its end here, unless ship has it in memory.
+        for index in (0..entries).filter(|index| !scan.seen.has(*index)) {
+            let entry = EntryId { run: id.run, segment: id.segment, index };
+            match self.load.held.get_mut(&entry) {
+                Some(held) => held.unreadable = true,
+                None => self.finish(entry),
+            }
+        }
+        let mut lost = if first { Count::default() } else { less(before, scan.waiting) };
+        for (range, why) in scan.damage {
+            let lost = std::mem::take(&mut lost);
+            self.set_aside(id, range.start, &why.text(), lost, range.end - range.start);
+        }
+        if lost != Count::default() {
+            // It reads well again, and yet entries are missing: their heads were overwritten with others.
+            self.set_aside(id, 0, "entries that are not there any more", lost, 0);
+        }
+        self.note_finished(id);
+        if first {
+            let sums = &mut self.scan.sums[id.run as usize];
+            sums.0 += scan.waiting_entries;
+            sums.1 += scan.waiting;
+            sums.2 += announced;
+            self.announce(id.run);
+        }
+    }
+
+    /// One segment more of it is known.
+    fn announce(&mut self, run: u32) {
+        let it = &mut self.runs[run as usize];
+        it.unscanned -= 1;
+        if it.unscanned > 0 {
+            return;
+        }
+        it.adopted = true;
+        let (entries, count, bytes) = self.scan.sums[run as usize];
+        let asides = std::mem::take(&mut self.scan.asides);
+        if entries > 0 || !asides.is_empty() {
+            self.events.push_back(Event::Adopted { run, entries, count, bytes });
+        }
+        self.events.extend(asides);
+    }
+
+    /// Says so, and has the bytes copied, unless the whole segment is kept.
+    pub(super) fn set_aside(&mut self, id: SegmentId, at: u64, why: &str, count: Count, bytes: u64) {
+        let what = format!("{} at {at}: {why}", self.name(id));
+        let event = Event::SetAside { run: id.run, what, count, bytes };
+        if self.runs[id.run as usize].adopted {
+            self.events.push_back(event);
+        } else {
+            self.scan.asides.push(event);
+        }
+        if bytes > 0 && self.segment(id).is_some_and(|segment| !segment.keep) {
+            self.care.copies.push_back((id, at, bytes));
+        }
+    }
+
+    pub(super) fn name(&self, id: SegmentId) -> String {
+        format!("{:016x}/{:08}.seg", self.runs[id.run as usize].id, id.segment)
+    }
+}
+
+impl Scan {
+    /// Over one record, or over damage as far as it is seen. `bytes` have room for a whole head, or end with the file.
+    fn step(&mut self, bytes: &[u8], file: File, length: u64, is_done: impl Fn(u32) -> bool) {
+        let at = self.at;
+        if self.damaged_from.is_some() {
+            match recover::resync(bytes, file, at, length) {
+                Next::Record(to) => {
+                    self.at = to;
+                    self.end_damage();
+                }
+                Next::From(to) => self.at = to,
+            }
+            return;
+        }
+        match recover::look(bytes, file, at, length) {
+            Look::Record(head) => {
+                self.at += head.total_bytes();
+                if head.index < self.next_index {
+                    self.damage.push((at..self.at, Why::Damaged));
+                    return;
+                }
+                self.next_index = head.index + 1;
+                self.seen.add(head.index);
+                if !is_done(head.index) {
+                    self.waiting += head.count;
+                    self.waiting_entries += 1;
+                }
+            }
+            Look::Damage(why) => {
+                self.damaged_from = Some((at, why));
+                self.at += 1;
+            }
+            Look::Short => unreachable!("there is room for a whole head"),
+        }
+    }
+
+    fn end_damage(&mut self) {
+        if let Some((from, why)) = self.damaged_from.take() {
+            self.damage.push((from..self.at, why));
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What is kept in memory of a run and of a segment: bits and sums, nothing per record.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use crate::ledger::Count;
+use crate::spool::record;
+
+/// Names a segment. Runs as in `EntryId`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SegmentId {
+    pub run: u32,
+    pub segment: u32,
+}
+
+/// A place among all entries, in the order in which they are loaded: adopted runs first, our own last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    rank: u32,
+    pub segment: u32,
+    pub at: u64,
+}
+
+impl Place {
+    pub const FIRST: Place = Place { rank: 0, segment: 0, at: 0 };
+
+    pub fn new(id: SegmentId, at: u64) -> Place {
+        Place { rank: id.run.wrapping_sub(1), segment: id.segment, at }
+    }
+
+    pub fn id(self) -> SegmentId {
+        SegmentId { run: self.rank.wrapping_add(1), segment: self.segment }
+    }
+}
+
+/// A growing set of small numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Bits {
+    words: Vec<u64>,
+    ones: u32,
+}
+
+impl Bits {
+    pub fn has(&self, index: u32) -> bool {
+        self.words.get(index as usize / 64).is_some_and(|word| word & (1 << (index % 64)) != 0)
+    }
+
+    /// False: it was in already.
+    pub fn add(&mut self, index: u32) -> bool {
+        if self.has(index) {
+            return false;
+        }
+        let word = index as usize / 64;
+        if word >= self.words.len() {
+            self.words.resize(word + 1, 0);
+        }
+        self.words[word] |= 1 << (index % 64);
+        self.ones += 1;
+        true
+    }
+
+    pub fn len(&self) -> u32 {
+        self.ones
+    }
+}
+
+/// One entry of a segment's journal: an index, and a check that holds in this segment only.
+pub const JOURNAL_ENTRY_BYTES: u64 = 8;
+
+pub fn journal_entry(file: record::File, index: u32) -> [u8; JOURNAL_ENTRY_BYTES as usize] {
+    let mut bytes = [0; JOURNAL_ENTRY_BYTES as usize];
+    bytes[..4].copy_from_slice(&index.to_le_bytes());
+    let salt = crc32c::crc32c_append(crc32c::crc32c(&file.run.to_le_bytes()), &file.segment.to_le_bytes());
+    bytes[4..].copy_from_slice(&crc32c::crc32c_append(salt, &index.to_le_bytes()).to_le_bytes());
+    bytes
+}
+
+/// The indices in a journal. Torn and damaged entries are passed over: what they name comes once more.
+pub fn journalled(file: record::File, journal: &[u8]) -> impl Iterator<Item = u32> {
+    journal.chunks_exact(JOURNAL_ENTRY_BYTES as usize).filter_map(move |entry| {
+        let index = u32::from_le_bytes([entry[0], entry[1], entry[2], entry[3]]);
+        (journal_entry(file, index) == *entry).then_some(index)
+    })
+}
+
+#[derive(Debug, Default)]
+pub struct Segment {
+    /// Bytes that are whole records, or were found in the file.
+    pub length: u64,
+    /// Of these, known to be durable.
+    pub synced: u64,
+    pub directory_synced: bool,
+    /// Indices below are taken.
+    pub entries: u32,
+    pub done: Bits,
+    /// Done, and not yet in the journal.
+    pub unjournalled: Vec<u32>,
+    /// Entries in the journal, torn ones included.
+    pub journal_entries: u64,
+    /// No more records come.
+    pub sealed: bool,
+    /// Its entries are counted: it may be loaded from.
+    pub scanned: bool,
+    pub scans: u32,
+    /// Something of it could neither be read nor copied: it is renamed, not deleted.
+    pub keep: bool,
+    /// Parts that are no records, in order.
+    pub damage: Vec<Range<u64>>,
+    /// What is neither done nor with ship.
+    pub waiting: Count,
+    /// What was announced of its bytes, to be given back.
+    pub announced: u64,
+}
+
+impl Segment {
+    pub fn is_finished(&self) -> bool {
+        self.sealed && self.scanned && self.done.len() >= self.entries
+    }
+
+    /// Marks it as done. False: it was already, or there is no such entry.
+    pub fn finish(&mut self, index: u32) -> bool {
+        let news = index < self.entries && self.done.add(index);
+        if news {
+            self.unjournalled.push(index);
+        }
+        news
+    }
+
+    pub fn disk_bytes(&self) -> u64 {
+        self.length + self.journal_entries * JOURNAL_ENTRY_BYTES
+    }
+
+    /// The end of the damage that `at` lies in.
+    pub fn damaged_until(&self, at: u64) -> Option<u64> {
+        let after = self.damage.partition_point(|range| range.end <= at);
+        self.damage.get(after).filter(|range| range.contains(&at)).map(|range| range.end)
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct Run {
+    pub id: u64,
+    pub segments: BTreeMap<u32, Segment>,
+    /// Scans until it can be announced.
+    pub unscanned: usize,
+    /// It is announced, or there was nothing to announce.
+    pub adopted: bool,
+    /// Our lock and directory are gone, or will never go.
+    pub removed: bool,
+    /// It has files that are kept.
+    pub has_asides: bool,
+}
