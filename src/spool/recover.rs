@@ -101,3 +101,98 @@ pub fn scan(bytes: &[u8], file: File) -> Scan {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::spool::entry::Address;
+    use proptest::prelude::*;
+
+    const FILE: File = File { run: 1, segment: 2 };
+
+    fn segment(payloads: &[usize]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (index, payload) in payloads.iter().enumerate() {
+            let entry = Entry {
+                address: Arc::new(Address { group: "g".into(), ..Address::default() }),
+                sequence: index as u64,
+                first_ms: 0,
+                last_ms: 0,
+                serial: false,
+                gzip: false,
+                raw_lengths: vec![3],
+                pieces: Vec::new(),
+                // Full of magics, as if it held a segment itself.
+                payload: Bytes::from(MAGIC.repeat(*payload)),
+            };
+            let record = record::encode(&entry, FILE, bytes.len() as u64, index as u32);
+            bytes.extend_from_slice(&record.concat());
+        }
+        bytes
+    }
+
+    #[derive(Debug, Clone)]
+    enum Damage {
+        Flip(usize, u8),
+        Zero(usize, usize),
+        Cut(usize),
+        Insert(usize, Vec<u8>),
+        Double(usize, usize),
+    }
+
+    fn damage() -> impl Strategy<Value = Damage> {
+        let place = || any::<usize>();
+        prop_oneof![
+            (place(), 1..=255u8).prop_map(|(at, bits)| Damage::Flip(at, bits)),
+            (place(), 1..5000usize).prop_map(|(at, bytes)| Damage::Zero(at, bytes)),
+            place().prop_map(Damage::Cut),
+            (place(), prop::collection::vec(any::<u8>(), 0..300)).prop_map(|(at, bytes)| Damage::Insert(at, bytes)),
+            (place(), 0..2000usize).prop_map(|(at, bytes)| Damage::Double(at, bytes)),
+        ]
+    }
+
+    fn apply(bytes: &mut Vec<u8>, damage: Damage) {
+        if bytes.is_empty() {
+            return;
+        }
+        let length = bytes.len();
+        match damage {
+            Damage::Flip(at, bits) => bytes[at % length] ^= bits,
+            Damage::Zero(at, count) => bytes[at % length..(at % length + count).min(length)].fill(0),
+            Damage::Cut(at) => bytes.truncate(at % length),
+            Damage::Insert(at, more) => drop(bytes.splice(at % length..at % length, more)),
+            Damage::Double(at, count) => {
+                let copy = bytes[at % length..(at % length + count).min(length)].to_vec();
+                bytes.extend_from_slice(&copy);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_byte_is_in_one_record_or_in_damage_and_only_what_was_written_is_read(
+            payloads in prop::collection::vec(0..200usize, 0..8),
+            damages in prop::collection::vec(damage(), 0..4),
+        ) {
+            let good = segment(&payloads);
+            let written = scan(&good, FILE);
+            prop_assert_eq!((written.entries.len(), written.damage.len()), (payloads.len(), 0));
+            let mut bytes = good;
+            damages.into_iter().for_each(|damage| apply(&mut bytes, damage));
+            let found = scan(&bytes, FILE);
+            for entry in &found.entries {
+                prop_assert!(written.entries.contains(entry));
+            }
+            let records: u64 = found.entries.iter().map(|(_, entry)| record::encoded_bytes(entry).unwrap()).sum();
+            let damaged: u64 = found.damage.iter().map(|range| range.end - range.start).sum();
+            prop_assert_eq!(records + damaged, bytes.len() as u64);
+        }
+
+        #[test]
+        fn any_bytes_come_to_an_end(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
+            prop_assert_eq!(scan(&bytes, FILE).entries.len(), 0);
+        }
+    }
+}

@@ -12,6 +12,8 @@ mod op;
 mod scan;
 mod segment;
 mod sync;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::time::Instant;

@@ -1,0 +1,188 @@
+//! Segments that are cut, flipped, zeroed or foreign: what is whole is loaded, what is not is set aside and counted once.
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+const ENTRIES: u64 = 5;
+
+/// Five entries in one segment, and where each begins.
+fn written() -> (Rig, Vec<usize>) {
+    let mut rig = Rig::new(SyncPolicy::Never);
+    let mut begins = Vec::new();
+    for number in 0..ENTRIES {
+        begins.push(rig.store.segment(own(0)).map_or(0, |segment| segment.length as usize));
+        rig.store(entry((number % 2) as u8, number, 40), false);
+    }
+    begins.push(rig.disk.segment_bytes().len());
+    (rig, begins)
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Fate {
+    loaded: Vec<u64>,
+    adopted: Count,
+    aside: Count,
+    aside_bytes: u64,
+    asides: usize,
+}
+
+/// Loads and ends everything that is there.
+fn fate(rig: &mut Rig) -> Fate {
+    let mut fate = Fate::default();
+    for _ in 0..=ENTRIES {
+        let mut over = false;
+        for event in rig.ask(Request::Load { except: vec![] }) {
+            match event {
+                Event::Loaded { id, entry } => {
+                    assert_eq!(*entry, super::entry((entry.sequence % 2) as u8, entry.sequence, 40));
+                    fate.loaded.push(entry.sequence);
+                    rig.store.request(Request::Done(id));
+                }
+                Event::Adopted { count, .. } => fate.adopted += count,
+                Event::SetAside { count, bytes, .. } => {
+                    fate.aside += count;
+                    fate.aside_bytes += bytes;
+                    fate.asides += 1;
+                }
+                Event::Nothing => over = true,
+                Event::Freed { .. } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        if over {
+            break;
+        }
+    }
+    rig.settle();
+    fate
+}
+
+fn counted(fate: &Fate) -> Count {
+    fate.loaded.iter().fold(fate.aside, |sum, _| sum + COUNT)
+}
+
+#[test]
+fn a_segment_cut_at_any_byte_has_all_its_whole_entries_and_no_more() {
+    for cut in 0..=written().1[ENTRIES as usize] {
+        let (mut rig, begins) = written();
+        rig.disk.segment_bytes().truncate(cut);
+        let mut rig = rig.restart();
+        let fate = fate(&mut rig);
+        let whole = begins[1..].iter().filter(|end| **end <= cut).count();
+        assert_eq!(fate.loaded, (0..whole as u64).collect::<Vec<_>>(), "cut at {cut}");
+        assert_eq!((counted(&fate), fate.aside), (fate.adopted, Count::default()), "cut at {cut}");
+        assert_eq!(fate.aside_bytes, (cut - begins[whole]) as u64, "cut at {cut}");
+        assert_eq!(rig.disk.aside_bytes(), fate.aside_bytes, "cut at {cut}");
+        assert_eq!(rig.disk.all_bytes(), fate.aside_bytes, "cut at {cut}");
+    }
+}
+
+#[test]
+fn a_flipped_byte_costs_its_own_entry_whether_it_was_there_before_or_comes_while_we_run() {
+    let (_, begins) = written();
+    for place in 0..begins[ENTRIES as usize] {
+        for while_running in [false, true] {
+            let (mut rig, _) = written();
+            rig.disk.segment_bytes()[place] ^= 0x40;
+            if !while_running {
+                rig = rig.restart();
+            }
+            let mut fate = fate(&mut rig);
+            if while_running {
+                fate.adopted = Count::new(COUNT.lines * ENTRIES, COUNT.bytes * ENTRIES);
+            }
+            let hit = begins.partition_point(|begin| *begin <= place) as u64 - 1;
+            let expected: Vec<_> = (0..ENTRIES).filter(|number| *number != hit).collect();
+            assert_eq!(fate.loaded, expected, "flipped at {place}");
+            assert_eq!(counted(&fate), fate.adopted, "flipped at {place}");
+            assert_eq!(fate.asides, 1, "flipped at {place}");
+            let hit_bytes = (begins[hit as usize + 1] - begins[hit as usize]) as u64;
+            assert_eq!((fate.aside_bytes, rig.disk.aside_bytes()), (hit_bytes, hit_bytes), "flipped at {place}");
+        }
+    }
+}
+
+#[test]
+fn what_ship_has_in_memory_is_not_counted_as_lost_with_its_record() {
+    let mut rig = Rig::new(SyncPolicy::Never);
+    let kept: Vec<_> = (0..3).map(|number| rig.store(entry(0, number, 40), true)).collect();
+    rig.store(entry(0, 3, 40), false);
+    rig.disk.segment_bytes()[..200].fill(0);
+    let events = rig.ask(Request::Load { except: vec![] });
+    let [Event::SetAside { count, .. }, Event::Loaded { entry: loaded, .. }] = &events[..] else {
+        panic!("{events:?}");
+    };
+    assert_eq!((*count, loaded.sequence), (Count::default(), 3));
+    rig.store.request(Request::Done(kept[1]));
+    let events = rig.ask(Request::PutBack(kept[0]));
+    assert!(matches!(events[..], [Event::SetAside { run: 0, count: COUNT, .. }]), "{events:?}");
+    assert_eq!(rig.ask(Request::PutBack(kept[2])), []);
+    assert_eq!(sequence(rig.load(&[])), Some(2));
+}
+
+#[test]
+fn a_segment_of_another_version_or_of_another_run_is_kept_as_it_is() {
+    // In each head: the version, the run.
+    for offset in [8, 16] {
+        let (mut rig, begins) = written();
+        begins[..5].iter().for_each(|begin| rig.disk.segment_bytes()[begin + offset] ^= 2);
+        let all = begins[5] as u64;
+        let mut rig = rig.restart();
+        let fate = fate(&mut rig);
+        assert_eq!((fate.loaded, fate.aside, fate.aside_bytes), (vec![], Count::default(), all));
+        assert_eq!((rig.disk.aside_bytes(), rig.disk.all_bytes()), (all, all));
+        assert_eq!(rig.store.used_bytes(), all);
+    }
+}
+
+#[test]
+fn a_journal_cut_or_flipped_anywhere_brings_entries_back_and_loses_none() {
+    let done = || {
+        let (mut rig, _) = written();
+        rig.ask(Request::Done(EntryId { run: 0, segment: 0, index: 1 }));
+        rig.ask(Request::Done(EntryId { run: 0, segment: 0, index: 3 }));
+        rig
+    };
+    assert_eq!(done().disk.journal().len(), 16);
+    for place in 0..16 {
+        for cut in [false, true] {
+            let mut rig = done();
+            if cut {
+                rig.disk.journal().truncate(place);
+            } else {
+                rig.disk.journal()[place] ^= 1;
+            }
+            let lost = if cut { place / 8..2 } else { place / 8..place / 8 + 1 };
+            let mut expected: BTreeSet<u64> = [0, 2, 4].into();
+            expected.extend(lost.map(|which| [1, 3][which]));
+            let mut rig = rig.restart();
+            assert_eq!(fate(&mut rig).loaded, Vec::from_iter(expected), "at {place}");
+            assert_eq!(rig.disk.runs(), 1, "at {place}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_gone_is_counted_and_the_rest_goes_on() {
+    let mut rig = Rig::new(SyncPolicy::Never);
+    for number in 0..8 {
+        rig.store(entry(0, number, 600), false);
+    }
+    let in_first = rig.store.segment(own(0)).unwrap().entries;
+    rig.disk.remove_segment(own(0));
+    let mut aside = Count::default();
+    let mut loaded = Vec::new();
+    for _ in 0..8 {
+        for event in rig.ask(Request::Load { except: vec![] }) {
+            match event {
+                Event::SetAside { count, .. } => aside += count,
+                Event::Loaded { entry, .. } => loaded.push(entry.sequence),
+                Event::Nothing | Event::Freed { .. } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert_eq!(loaded, (u64::from(in_first)..8).collect::<Vec<_>>());
+    assert_eq!(aside, Count::new(COUNT.lines * u64::from(in_first), COUNT.bytes * u64::from(in_first)));
+}
