@@ -94,7 +94,7 @@ pub const BACKOFF_MAX: Duration = Duration::from_secs(60);
 /// While the last lines are being delivered, nothing is gained by waiting long.
 pub const BACKOFF_DRAIN_MAX: Duration = Duration::from_secs(1);
 
-/// A body that was throttled so often is worth a message: by then it has waited about half a minute.
+/// A stream that was missing again so often is worth a message: by then it has been so for about half a minute.
 pub const ATTEMPTS_BEFORE_SAID: u32 = 10;
 
 // ---- Spool, as ship uses it ------------------------------------------------------------------
@@ -127,6 +127,8 @@ pub const RATE_MIN_PER_S: f64 = 1.0;
 /// A limit that has grown to this is none: it is the default quota of a whole account and region.
 /// Source: CloudWatch Logs quotas.
 pub const RATE_FREE_PER_S: f64 = 5_000.0;
+/// Throttling that has lasted so long is worth a message.
+pub const THROTTLED_BEFORE_SAID: Duration = Duration::from_secs(30);
 /// What "the calls used lately" means: about the last second.
 pub const RATE_USED_OVER: Duration = Duration::from_secs(1);
 

@@ -15,14 +15,15 @@ mod view;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::answer::{Answer, Rejected};
 use super::backoff::{Pace, backoff};
 use super::notice::Notice;
 use super::parcel::{Books, Label, Parcel};
+use super::rate::Rate;
 use crate::ledger::{Count, End};
-use crate::limits::ATTEMPTS_BEFORE_SAID;
+use crate::limits::THROTTLED_BEFORE_SAID;
 use crate::spool::entry::{Address, Entry};
 use crate::spool::wire::Request;
 use creation::{Existence, Group};
@@ -64,6 +65,7 @@ pub struct Core {
     /// Said or asked for at the next poll.
     outbox: VecDeque<Action>,
     random: fastrand::Rng,
+    rate: Rate,
     creations_in_flight: usize,
     groups: Vec<Group>,
     disk: Disk,
@@ -93,6 +95,7 @@ impl Core {
             calls: (0..options.max_in_flight).map(|_| None).collect(),
             outbox: VecDeque::new(),
             random: fastrand::Rng::with_seed(options.seed),
+            rate: Rate::new(!options.seed),
             creations_in_flight: 0,
             groups: Vec::new(),
             disk: Disk::new(options.disk),
@@ -152,7 +155,7 @@ impl Core {
         assert_eq!(flown.state, CallState::Flying, "a resting call was answered");
         match answer {
             Answer::Accepted(rejected) => self.accepted(flown, rejected, now),
-            Answer::Throttled => self.rest(call, flown, false, now),
+            Answer::Throttled => self.throttled(call, flown, now),
             Answer::Unavailable { detail, lost } => {
                 flown.delivery.maybe_stored |= lost;
                 let away = self.is_away(flown.sent_after);
@@ -235,11 +238,16 @@ impl Core {
         });
         // Only what time alone sets free: a stream that also waits for an answer would have the loop spin.
         let free = self.calls.iter().any(Option::is_none);
+        let backlog_may = self.backlog_may_go();
         let is_ready = |stream: &&Stream| {
-            free && (self.is_ready(stream, stream.waiting.front()) || self.is_ready(stream, stream.backlog.front()))
+            free && (self.is_ready(stream, stream.waiting.front())
+                || (backlog_may && self.is_ready(stream, stream.backlog.front())))
         };
-        let held = self.streams.iter().filter(is_ready).filter_map(|stream| stream.hold_until);
-        resting.chain(held).chain(self.next_creation()).chain(self.next_load(now)).min()
+        // A limited rate holds back what nothing else does, too.
+        let allowed = self.rate.next_at();
+        let held = self.streams.iter().filter(is_ready).filter_map(|stream| stream.hold_until.or(allowed));
+        let sends = resting.chain(held).map(|at| allowed.map_or(at, |allowed| at.max(allowed)));
+        sends.chain(self.next_creation()).chain(self.next_load(now)).min()
     }
 
     /// Holds nothing that still has to be delivered.
@@ -335,12 +343,19 @@ impl Core {
         }
     }
 
-    fn rest(&mut self, slot: usize, mut call: Call, away: bool, now: Instant) {
-        let attempts = call.delivery.attempts;
-        if !away && attempts >= ATTEMPTS_BEFORE_SAID && !std::mem::replace(&mut self.throttling_said, true) {
-            self.outbox.push_back(Action::Say(Notice::Throttled { attempts }));
+    /// It goes again in its turn, at the rate that is now allowed: to back off as well would be to wait twice.
+    fn throttled(&mut self, slot: usize, mut call: Call, now: Instant) {
+        self.rate.throttled(call.sent_at, now);
+        let lasts = self.rate.limited_since().map_or(Duration::ZERO, |since| now - since);
+        if lasts >= THROTTLED_BEFORE_SAID && !std::mem::replace(&mut self.throttling_said, true) {
+            self.outbox.push_back(Action::Say(Notice::Throttled { lasts }));
         }
-        let wait = backoff(Pace::Fast, attempts, self.draining, &mut self.random);
+        call.state = CallState::Resting { until: now, away: false };
+        self.calls[slot] = Some(call);
+    }
+
+    fn rest(&mut self, slot: usize, mut call: Call, away: bool, now: Instant) {
+        let wait = backoff(Pace::Fast, call.delivery.attempts, self.draining, &mut self.random);
         call.state = CallState::Resting { until: now + wait, away };
         self.calls[slot] = Some(call);
     }

@@ -18,7 +18,7 @@ pub enum Notice {
         detail: String,
     },
     Throttled {
-        attempts: u32,
+        lasts: Duration,
     },
     Trouble {
         stream: String,
@@ -65,10 +65,11 @@ impl fmt::Display for Notice {
                 f,
                 "the log group does not exist: {group} ({detail}); lines are kept: create it, or start with --create-group"
             ),
-            Notice::Throttled { attempts } => write!(
+            Notice::Throttled { lasts } => write!(
                 f,
-                "CloudWatch Logs throttles: a call was refused {attempts} times; lines are kept and sent again: ask for \
-                 a higher PutLogEvents quota in this region, or write less"
+                "CloudWatch Logs has throttled calls for {:.0} s; lines are kept and sent as fast as it takes them: ask for \
+                 a higher PutLogEvents quota in this region, or write less",
+                lasts.as_secs_f64()
             ),
             Notice::Trouble { stream, detail } => write!(
                 f,

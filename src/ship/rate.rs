@@ -113,3 +113,109 @@ impl Used {
         self.calls * (-age).exp()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+
+    const MS: Duration = Duration::from_millis(1);
+    /// So long a call takes here.
+    const LATENCY: Duration = Duration::from_millis(25);
+
+    /// A pump that always has something to send, of whose calls `is_throttled` says which are throttled, for `time`.
+    /// When calls went out, from the beginning of that time.
+    fn send(rate: &mut Rate, from: Instant, time: Duration, mut is_throttled: impl FnMut() -> bool) -> Vec<Duration> {
+        let mut sent = Vec::new();
+        let mut answers: Vec<Instant> = Vec::new();
+        let mut now = from;
+        while now < from + time {
+            answers.retain(|sent_at| {
+                let due = *sent_at + LATENCY <= now;
+                if due && is_throttled() {
+                    rate.throttled(*sent_at, now);
+                }
+                !due
+            });
+            while answers.len() < 8 && rate.may_send(now) {
+                rate.sent(now);
+                answers.push(now);
+                sent.push(now - from);
+            }
+            now += MS;
+        }
+        sent
+    }
+
+    #[test]
+    fn a_pump_that_is_never_throttled_never_waits() {
+        let mut rate = Rate::new(1);
+        let now = clock::now();
+        let sent = send(&mut rate, now, Duration::from_secs(10), || false);
+        assert_eq!((sent.len(), rate.next_at(), rate.limited_since()), (8 * 400, None, None));
+    }
+
+    #[test]
+    fn calls_that_were_throttled_together_are_one_decrease() {
+        let mut rate = Rate::new(1);
+        let start = clock::now();
+        (0..8).for_each(|_| rate.sent(start));
+        let now = start + LATENCY;
+        rate.throttled(start, now);
+        let first = rate.limit.unwrap();
+        // 8 calls within the last second, doubled, and a quarter less.
+        assert!((11.0..12.0).contains(&first.base_per_s), "{first:?}");
+        rate.throttled(start, now + MS);
+        assert_eq!(rate.limit.unwrap().base_per_s, first.base_per_s);
+        rate.sent(now + 2 * MS);
+        rate.throttled(now + 2 * MS, now + 27 * MS);
+        let second = rate.limit.unwrap().base_per_s;
+        assert!((second / first.base_per_s - 0.75).abs() < 0.01, "{first:?}, then {second}");
+    }
+
+    #[test]
+    fn the_rate_never_falls_below_its_least_and_is_back_within_seconds() {
+        let mut rate = Rate::new(1);
+        let mut now = clock::now();
+        let sent = send(&mut rate, now, Duration::from_secs(60), || true);
+        assert!((50..150).contains(&sent.len()), "{} calls in a minute", sent.len());
+        let longest = sent.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
+        assert!(longest <= Duration::from_millis(1501), "{longest:?}");
+        now += Duration::from_secs(60);
+        let sent = send(&mut rate, now, Duration::from_secs(60), || false);
+        let in_second = |second: u64| sent.iter().filter(|at| at.as_secs() == second).count();
+        assert!(in_second(1) < 10 && in_second(15) > 250, "{} and {}", in_second(1), in_second(15));
+        assert_eq!((in_second(59), rate.limited_since()), (8 * 40, None));
+    }
+
+    #[test]
+    fn idle_time_is_no_credit() {
+        let mut rate = Rate::new(1);
+        let start = clock::now();
+        rate.sent(start);
+        rate.throttled(start, start + LATENCY);
+        let later = start + Duration::from_secs(5);
+        assert!(rate.may_send(later));
+        rate.sent(later);
+        assert!(!rate.may_send(later));
+    }
+
+    #[test]
+    fn pumps_that_were_throttled_together_do_not_come_back_together() {
+        let start = clock::now();
+        let came_back = |seed| {
+            let mut rate = Rate::new(seed);
+            rate.sent(start);
+            rate.throttled(start, start + LATENCY);
+            rate.next_at().unwrap() - start
+        };
+        let times: Vec<_> = (0..1000).map(came_back).collect();
+        let (first, last) = (*times.iter().min().unwrap(), *times.iter().max().unwrap());
+        let quarter = (last - first) / 4;
+        for part in 0..4 {
+            let (from, to) = (first + quarter * part, first + quarter * (part + 1));
+            let count = times.iter().filter(|at| **at >= from && **at < to).count();
+            assert!((200..300).contains(&count), "{count} of 1000 between {from:?} and {to:?}");
+        }
+    }
+}

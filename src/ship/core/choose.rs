@@ -8,14 +8,24 @@ use super::{Action, Core};
 use crate::ship::core::creation::Existence;
 
 impl Core {
+    /// The one that has rested longest: at a low rate, the first places would keep the others from their turn.
     pub(super) fn resend(&mut self, now: Instant) -> Option<Action> {
-        let due = |call: &Call| matches!(call.state, CallState::Resting { until, .. } if until <= now);
-        let slot = self.calls.iter().position(|call| call.as_ref().is_some_and(due))?;
+        if !self.rate.may_send(now) {
+            return None;
+        }
+        let rested = |(slot, call): (usize, &Option<Call>)| match call.as_ref()?.state {
+            CallState::Resting { until, .. } => (until <= now).then_some((until, slot)),
+            CallState::Flying => None,
+        };
+        let (_, slot) = self.calls.iter().enumerate().filter_map(rested).min()?;
         let call = self.calls[slot].take()?;
-        Some(self.fly(slot, call.stream, call.delivery))
+        Some(self.fly(slot, call.stream, call.delivery, now))
     }
 
     pub(super) fn send(&mut self, now: Instant) -> Option<Action> {
+        if !self.rate.may_send(now) {
+            return None;
+        }
         let slot = self.calls.iter().position(Option::is_none)?;
         let may = |stream: &Stream| stream.hold_until.is_none_or(|until| until <= now);
         let fresh = self.turn_of(|core, stream| may(stream) && core.is_ready(stream, stream.waiting.front()));
@@ -26,8 +36,7 @@ impl Core {
                 let backlog = self.backlog_turn && self.backlog_calls() < (self.calls.len() / 2).max(1);
                 (if backlog { old } else { fresh }, backlog)
             }
-            // A fresh body finds a free place.
-            (None, Some(old)) if self.draining || self.backlog_calls() < (self.calls.len() - 1).max(1) => (old, true),
+            (None, Some(old)) if self.backlog_may_go() => (old, true),
             (None, _) => return None,
         };
         self.turn = index + 1;
@@ -36,7 +45,12 @@ impl Core {
         let delivery = if backlog { stream.backlog.pop_front() } else { stream.waiting.pop_front() }?;
         stream.hold_until = None;
         stream.in_flight += 1;
-        Some(self.fly(slot, index, delivery))
+        Some(self.fly(slot, index, delivery, now))
+    }
+
+    /// Where nothing fresh waits. A fresh body that comes finds a free place.
+    pub(super) fn backlog_may_go(&self) -> bool {
+        self.draining || self.backlog_calls() < (self.calls.len() - 1).max(1)
     }
 
     /// All but a hold lets this body, one of the stream's foremost, go.
@@ -69,7 +83,8 @@ impl Core {
         self.calls.iter().flatten().filter(|call| call.delivery.backlog).count()
     }
 
-    fn fly(&mut self, slot: usize, stream: usize, mut delivery: Delivery) -> Action {
+    fn fly(&mut self, slot: usize, stream: usize, mut delivery: Delivery, now: Instant) -> Action {
+        self.rate.sent(now);
         let ledger = &mut self.books_mut(stream).ledger;
         ledger.calls += 1;
         ledger.retries += u64::from(delivery.attempts > 0);
@@ -78,7 +93,8 @@ impl Core {
         }
         delivery.attempts = delivery.attempts.saturating_add(1);
         let entry = delivery.parcel.entry.clone();
-        self.calls[slot] = Some(Call { stream, delivery, sent_after: self.successes, state: CallState::Flying });
+        let (sent_after, state) = (self.successes, CallState::Flying);
+        self.calls[slot] = Some(Call { stream, delivery, sent_after, sent_at: now, state });
         Action::Send { call: slot, stream, entry }
     }
 }

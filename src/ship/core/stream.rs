@@ -146,6 +146,7 @@ pub(super) struct Call {
     pub delivery: Delivery,
     /// `successes` when it was sent.
     pub sent_after: u64,
+    pub sent_at: Instant,
     pub state: CallState,
 }
 

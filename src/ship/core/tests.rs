@@ -5,6 +5,7 @@ mod creation;
 mod disk;
 mod ends;
 mod random;
+mod rate;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
