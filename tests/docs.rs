@@ -62,6 +62,7 @@ fn every_option_that_a_document_names_exists() {
         (env!("CARGO_BIN_EXE_cloudwatch-standin"), "--help"),
         (env!("CARGO_BIN_EXE_logpump-load"), "write"),
         (env!("CARGO_BIN_EXE_logpump-load"), "verify"),
+        (env!("CARGO_BIN_EXE_sim"), "fleet"),
     ];
     // cargo's, docker's and our scripts'.
     let mut known: BTreeSet<String> =

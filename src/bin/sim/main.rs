@@ -1,11 +1,13 @@
 //! sim: simulations of logpump, seeded and on one thread, without real time or I/O. A failure can be replayed by its
-//! seed. `seeds` has the fault simulation: whole runs of the real code against a service, a clock and a disk that fail.
+//! seed. `seeds` has the fault simulation: whole runs of the real code against a service, a clock and a disk that fail;
+//! `fleet` has many pumps that share one account's quota.
 
 mod check;
 mod child;
 mod clock;
 mod coverage;
 mod faults;
+mod fleet;
 mod plan;
 mod seeds;
 mod service;
@@ -15,16 +17,27 @@ mod world;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 /// Simulations of logpump
 #[derive(Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 struct Cli {
+    #[command(subcommand)]
+    mode: Option<Mode>,
     #[command(flatten)]
     seeds: seeds::Options,
 }
 
+#[derive(Subcommand)]
+enum Mode {
+    Fleet(fleet::Options),
+}
+
 fn main() -> ExitCode {
-    seeds::run(&Cli::parse().seeds)
+    let cli = Cli::parse();
+    match cli.mode {
+        Some(Mode::Fleet(options)) => fleet::run(&options),
+        None => seeds::run(&cli.seeds),
+    }
 }
