@@ -35,16 +35,18 @@ const _: () = assert!(MESSAGE_BYTES_MAX < BODY_BYTES_MAX);
 /// The size that we ask for each child's pipe. 1 MiB is 5-15 % faster for lines at full speed and slower for bulk;
 /// the kernel's default of 64 KiB fills before a paced reader comes back.
 pub const PIPE_BYTES: usize = 256 * 1024;
-/// The ring of a pipe is a power of two in this range; all rings together stay below `RINGS_BYTES_MAX`
-/// as long as the lower end allows it.
-pub const RING_BYTES_MIN: usize = 256 * 1024;
+/// The ring of a pipe is a power of two in this range, and no smaller than a page. The lower end lets `CHILDREN_MAX` fit
+/// the default of `--memory-max`; such a ring is slow, for a read brings little.
+pub const RING_BYTES_MIN: usize = 16 * 1024;
 pub const RING_BYTES_MAX: usize = 4 * 1024 * 1024;
-pub const RINGS_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// All rings together take at most this part of `--memory-max`: one in so many bytes.
+pub const RINGS_PART: usize = 4;
 /// One mark for this many ring bytes: a mark dates the bytes of at most one read, and at most one is made a millisecond.
 pub const RING_BYTES_PER_MARK: usize = 256;
+/// What a mark takes of memory.
+pub const MARK_BYTES: usize = 16;
 
 const _: () = assert!(RING_BYTES_MIN.is_power_of_two() && RING_BYTES_MAX.is_power_of_two());
-const _: () = assert!(RING_BYTES_MIN >= PIPE_BYTES);
 
 // ---- Pacing ----------------------------------------------------------------------------------
 
@@ -81,6 +83,11 @@ pub const WAITING_BODIES_PER_STREAM_MAX: usize = 2;
 pub const WAITING_BODIES_MAX: usize = 4;
 /// What one body takes when we count how many may be held: a full batch of 150-byte lines is 1.15 MB of JSON.
 pub const BODY_BYTES_TYPICAL: usize = BATCH_BYTES_MAX + BATCH_BYTES_MAX / 4;
+/// What one visit of a ring makes at most: a body of one event that grows as far as JSON can, and the next open one.
+pub const VISIT_BYTES_MAX: usize = ESCAPE_GROWTH_MAX * MESSAGE_BYTES_MAX + BODY_BYTES_MAX;
+/// The least that is left of `--memory-max` for bodies, open and finished, beside what one visit makes: about one and
+/// the next.
+pub const BODIES_BYTES_MIN: usize = 2 * BATCH_BYTES_MAX;
 /// CreateLogStream calls at the same time: the quota is 50 a second for the whole account and region.
 /// Source: CloudWatch Logs quotas.
 pub const CREATIONS_IN_FLIGHT_MAX: usize = 8;
@@ -165,9 +172,10 @@ pub const FLUSH_INTERVAL_MIN: Duration = Duration::from_millis(10);
 pub const FLUSH_INTERVAL_MAX: Duration = Duration::from_secs(60 * 60);
 /// Of --grace, --drain-timeout and --eof-grace.
 pub const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
-/// `--memory-max`. Below the lower end there is no room for what one visit of a ring makes, beside rings and bodies.
+/// `--memory-max`. The lower end is enough for one child with the largest ring.
 pub const MEMORY_BYTES_MIN: usize = 16 * 1024 * 1024;
 pub const MEMORY_BYTES_MAX: usize = 64 * 1024 * 1024 * 1024;
+const _: () = assert!(RING_BYTES_MAX + RING_BYTES_MAX / 16 + VISIT_BYTES_MAX + BODIES_BYTES_MIN <= MEMORY_BYTES_MIN);
 /// `--spool-max`, if it is not 0. The lower end holds a few batches; the upper one is beyond any node's disk.
 pub const SPOOL_BYTES_MIN: u64 = 8 * 1024 * 1024;
 pub const SPOOL_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024 * 1024;

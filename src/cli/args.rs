@@ -168,7 +168,7 @@ pub struct RunArguments {
     #[arg(long, env = "LOGPUMP_GZIP", value_parser = FalseyValueParser::new(), help_heading = "Sending")]
     pub gzip: bool,
 
-    /// Memory for rings, batches and buffers together (16MiB to 64GiB) [default: 64MiB]
+    /// Memory for what is read and not yet sent or stored, all streams together (16MiB to 64GiB); where it is short, fewer calls are in flight [default: 64MiB]
     #[arg(long, env = "LOGPUMP_MEMORY_MAX", value_name = "SIZE", value_parser = size, help_heading = "Sending")]
     pub memory_max: Option<ByteSize>,
 
@@ -176,7 +176,7 @@ pub struct RunArguments {
     #[arg(long, env = "LOGPUMP_ENGINE", value_enum, default_value_t = EngineChoice::Auto, help_heading = "Sending")]
     pub engine: EngineChoice,
 
-    /// What happens to lines that find neither memory nor spool free [default: drop]
+    /// What happens to lines that find neither memory nor spool free [default: drop; with --sink null: block]
     #[arg(long, env = "LOGPUMP_WHEN_FULL", value_enum, value_name = "WHAT", help_heading = "Outages")]
     pub when_full: Option<WhenFullChoice>,
 

@@ -39,23 +39,25 @@ pub fn plan(arguments: RunArguments) -> Result<Plan, Refusal> {
         writable_beside(report)?;
     }
     let max_in_flight = usize::from(arguments.max_in_flight);
-    let memory_max = room::memory_max(&arguments)?;
+    let memory = room::memory(&arguments, commands.len())?;
     // Also where nothing will be spooled: a mistake is one everywhere.
     let spool = room::spool(&arguments)?;
     let disk = spool.as_ref().map(|spool| DiskOptions { bytes_max: spool.bytes_max, durable: spool.durable });
     let destination = destination(&arguments)?;
+    let when_full = room::when_full(&arguments, &destination);
     Ok(Plan {
         oddities: oddities(&arguments, &destination),
         spool: spool.filter(|_| matches!(destination, Destination::CloudWatch(_))),
-        memory_max,
+        ring_bytes: memory.ring_bytes,
         destination,
         ship: ship::Options {
             linger: arguments.flush_interval,
             max_in_flight,
             stream_window: arguments.stream_window.map_or(max_in_flight, usize::from),
             create_group: arguments.create_group,
+            body_bytes_max: memory.body_bytes_max,
             disk,
-            when_full: room::when_full(&arguments),
+            when_full,
         },
         engine: match arguments.engine {
             EngineChoice::Auto => EngineWish::Auto,
@@ -125,7 +127,8 @@ fn destination(arguments: &RunArguments) -> Result<Destination, Refusal> {
 fn oddities(arguments: &RunArguments, destination: &Destination) -> Vec<String> {
     if matches!(destination, Destination::CloudWatch(_)) {
         let no_spool = arguments.spool_max.is_some_and(|max| max.as_u64() == 0);
-        let idle = room::given(arguments).filter(|option| no_spool && ["--spool-dir", "--spool-sync"].contains(option));
+        let idle = room::given(arguments, destination)
+            .filter(|option| no_spool && ["--spool-dir", "--spool-sync"].contains(option));
         return idle.map(|option| format!("{option} does nothing: --spool-max 0 means no spool")).collect();
     }
     let given = [
@@ -137,7 +140,7 @@ fn oddities(arguments: &RunArguments, destination: &Destination) -> Vec<String> 
     let without =
         |option: &str| format!("{option} does nothing: no --log-group is given, so no line goes to CloudWatch Logs");
     let given = given.into_iter().filter(|(_, given)| *given).map(|(option, _)| option);
-    given.chain(room::given(arguments)).map(without).collect()
+    given.chain(room::given(arguments, destination)).map(without).collect()
 }
 
 /// Makes the directory and tries a file in it. Err: what to tell the user.

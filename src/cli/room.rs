@@ -5,9 +5,13 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 
 use super::args::{RunArguments, SpoolSyncChoice, WhenFullChoice};
-use crate::limits::{MEMORY_BYTES_MAX, MEMORY_BYTES_MIN, SPOOL_BYTES_MAX, SPOOL_BYTES_MIN};
+use crate::limits::{
+    BODIES_BYTES_MIN, MARK_BYTES, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN, RING_BYTES_MAX, RING_BYTES_MIN,
+    RING_BYTES_PER_MARK, RINGS_PART, SPOOL_BYTES_MAX, SPOOL_BYTES_MIN, TEE_CHUNK_BYTES_MAX, TEE_CHUNKS_MAX,
+    VISIT_BYTES_MAX,
+};
 use crate::refusal::Refusal;
-use crate::run::SpoolPlan;
+use crate::run::{Destination, SpoolPlan};
 use crate::ship::WhenFull;
 use crate::spool::SyncPolicy;
 
@@ -15,16 +19,71 @@ const DEFAULT_DIRECTORY: &str = "logpump-spool";
 const DEFAULT_SPOOL: ByteSize = ByteSize::gib(1);
 const DEFAULT_MEMORY: ByteSize = ByteSize::mib(64);
 
-pub fn memory_max(arguments: &RunArguments) -> Result<usize, Refusal> {
-    let memory = arguments.memory_max.unwrap_or(DEFAULT_MEMORY);
-    within("--memory-max", memory, MEMORY_BYTES_MIN as u64, MEMORY_BYTES_MAX as u64)?;
-    Ok(memory.as_u64() as usize)
+/// How `--memory-max` is divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// Of each child.
+    pub ring_bytes: usize,
+    /// Of all streams, with what one visit of a ring makes.
+    pub body_bytes_max: usize,
 }
 
-pub fn when_full(arguments: &RunArguments) -> WhenFull {
-    match arguments.when_full {
-        None | Some(WhenFullChoice::Drop) => WhenFull::Drop,
-        Some(WhenFullChoice::Block) => WhenFull::Block,
+pub fn memory(arguments: &RunArguments, children: usize) -> Result<Memory, Refusal> {
+    let max = arguments.memory_max.unwrap_or(DEFAULT_MEMORY);
+    within("--memory-max", max, MEMORY_BYTES_MIN as u64, MEMORY_BYTES_MAX as u64)?;
+    let tee_bytes = if arguments.tee { TEE_CHUNKS_MAX * TEE_CHUNK_BYTES_MAX } else { 0 };
+    let wish = Wish { children, tee_bytes, ring_bytes_min: RING_BYTES_MIN.max(rustix::param::page_size()) };
+    divide(max.as_u64() as usize, wish).ok_or_else(|| {
+        let least = ByteSize::b(least(wish) as u64);
+        let tee = if arguments.tee { " and --tee" } else { "" };
+        Refusal::usage(format!("--memory-max: {max} is too little for {children} commands{tee}; {least} is enough"))
+    })
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Wish {
+    children: usize,
+    tee_bytes: usize,
+    /// The kernel maps whole pages.
+    ring_bytes_min: usize,
+}
+
+/// The largest rings that leave enough for bodies. None: not even the smallest do.
+fn divide(max: usize, wish: Wish) -> Option<Memory> {
+    let mut ring_bytes = RING_BYTES_MAX;
+    while ring_bytes >= wish.ring_bytes_min {
+        let rest = max.checked_sub(wish.children * ring_memory_bytes(ring_bytes) + wish.tee_bytes);
+        let is_small = wish.children * ring_bytes <= max / RINGS_PART;
+        match rest {
+            Some(body_bytes_max) if is_small && body_bytes_max >= VISIT_BYTES_MAX + BODIES_BYTES_MIN => {
+                return Some(Memory { ring_bytes, body_bytes_max });
+            }
+            _ => ring_bytes /= 2,
+        }
+    }
+    None
+}
+
+/// In whole MiB.
+fn least(wish: Wish) -> usize {
+    const MIB: usize = 1024 * 1024;
+    let rings = wish.children * wish.ring_bytes_min * RINGS_PART;
+    let all = wish.children * ring_memory_bytes(wish.ring_bytes_min) + wish.tee_bytes;
+    rings.max(all + VISIT_BYTES_MAX + BODIES_BYTES_MIN).max(MEMORY_BYTES_MIN).next_multiple_of(MIB)
+}
+
+/// With its marks.
+fn ring_memory_bytes(ring_bytes: usize) -> usize {
+    ring_bytes + ring_bytes / RING_BYTES_PER_MARK * MARK_BYTES
+}
+
+pub fn when_full(arguments: &RunArguments, destination: &Destination) -> WhenFull {
+    match (arguments.when_full, destination) {
+        (Some(WhenFullChoice::Drop), _) => WhenFull::Drop,
+        (Some(WhenFullChoice::Block), _) => WhenFull::Block,
+        // A benchmark's lines are to be encoded, however fast they come.
+        (None, Destination::Null) => WhenFull::Block,
+        (None, _) => WhenFull::Drop,
     }
 }
 
@@ -50,10 +109,10 @@ pub fn spool(arguments: &RunArguments) -> Result<Option<SpoolPlan>, Refusal> {
     Ok(Some(SpoolPlan { directory, bytes_max: max.as_u64(), sync, durable: arguments.durable }))
 }
 
-/// The options of an outage that were given, whatever their value.
-pub fn given(arguments: &RunArguments) -> impl Iterator<Item = &'static str> {
+/// The options of an outage that were given, whatever their value, and mean something to CloudWatch Logs only.
+pub fn given(arguments: &RunArguments, destination: &Destination) -> impl Iterator<Item = &'static str> {
     let given = [
-        ("--when-full", arguments.when_full.is_some()),
+        ("--when-full", arguments.when_full.is_some() && !matches!(destination, Destination::Null)),
         ("--spool-dir", directory(arguments).is_some()),
         ("--spool-max", arguments.spool_max.is_some()),
         ("--spool-sync", arguments.spool_sync.is_some()),
@@ -72,4 +131,53 @@ fn within(option: &str, size: ByteSize, least: u64, most: u64) -> Result<(), Ref
         return Err(Refusal::usage(format!("{option}: {size} is not between {} and {}", show(least), show(most))));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIB: usize = 1024;
+    const MIB: usize = 1024 * 1024;
+
+    fn wish(children: usize) -> Wish {
+        Wish { children, tee_bytes: 0, ring_bytes_min: 16 * KIB }
+    }
+
+    #[test]
+    fn rings_take_at_most_a_quarter_and_are_as_large_as_that_allows() {
+        let ring_bytes = |max, children| divide(max, wish(children)).map(|memory| memory.ring_bytes);
+        assert_eq!(
+            [1, 4, 5, 8].map(|children| ring_bytes(64 * MIB, children)),
+            [4, 4, 2, 2].map(|mib| Some(mib * MIB))
+        );
+        assert_eq!([64, 65, 1024].map(|n| ring_bytes(64 * MIB, n)), [256, 128, 16].map(|kib| Some(kib * KIB)));
+        assert_eq!(
+            [1, 2, 256, 257].map(|n| ring_bytes(16 * MIB, n)),
+            [Some(4 * MIB), Some(2 * MIB), Some(16 * KIB), None]
+        );
+        assert_eq!(ring_bytes(1024 * MIB, 64), Some(4 * MIB));
+    }
+
+    #[test]
+    fn bodies_get_what_rings_marks_and_the_copy_to_stdout_leave() {
+        let alone = divide(64 * MIB, wish(1)).unwrap();
+        assert_eq!(alone.body_bytes_max, 60 * MIB - 256 * KIB);
+        // Smaller rings, where the copy needs the room.
+        let with_copy = divide(16 * MIB, Wish { tee_bytes: 4 * MIB, ..wish(1) }).unwrap();
+        assert_eq!(with_copy, Memory { ring_bytes: MIB, body_bytes_max: 11 * MIB - 64 * KIB });
+    }
+
+    #[test]
+    fn the_least_that_is_said_to_be_enough_is_enough_and_nearly_the_least() {
+        for children in [1, 7, 256, 257, 1000, 1024] {
+            for (tee_bytes, ring_bytes_min) in [(0, 16 * KIB), (4 * MIB, 16 * KIB), (0, 64 * KIB), (4 * MIB, 64 * KIB)]
+            {
+                let wish = Wish { children, tee_bytes, ring_bytes_min };
+                let least = least(wish);
+                assert!(divide(least, wish).is_some(), "{least} for {wish:?}");
+                assert!(least == MEMORY_BYTES_MIN || divide(least - MIB, wish).is_none(), "{least} for {wish:?}");
+            }
+        }
+    }
 }

@@ -224,7 +224,9 @@ impl Intake<'_> {
         }
         let elapsed = now - slot.last_read;
         slot.last_read = now;
-        slot.state = match slot.pacing.after_read(gathered, slot.pipe_bytes, elapsed) {
+        // No read brings more than the ring takes.
+        let read_bytes_max = slot.pipe_bytes.min(slot.filler.capacity());
+        slot.state = match slot.pacing.after_read(gathered, read_bytes_max, elapsed) {
             _ if slot.is_full() => State::Due(now),
             Next::Rest(rest) => State::Due(now + rest),
             Next::Arm => {

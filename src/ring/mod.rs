@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use ringbuf::traits::{Consumer, Producer, Split};
 use ringbuf::{HeapCons, HeapProd, HeapRb};
 
-use crate::limits::RING_BYTES_PER_MARK;
+use crate::limits::{MARK_BYTES, RING_BYTES_PER_MARK};
 use crate::sys::bell::Bell;
 use crate::sys::mirror::{DrainEnd, FillEnd, byte_ring};
 use wake::Wake;
@@ -25,6 +25,8 @@ struct Mark {
     position: u64,
     wall_ms: i64,
 }
+
+const _: () = assert!(size_of::<Mark>() == MARK_BYTES);
 
 /// What both ends see besides the bytes.
 struct Shared {
@@ -64,6 +66,10 @@ pub struct Filler {
 }
 
 impl Filler {
+    pub fn capacity(&self) -> usize {
+        self.fill.capacity()
+    }
+
     pub fn vacant(&mut self) -> &mut [u8] {
         self.fill.vacant()
     }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use crate::child::{Event, ExitStatus, SpawnError, Spec, StopOptions, Supervisor, Terminal, signal_name};
 use crate::clock;
 use crate::intake::{Kind, Source, pipe};
-use crate::limits::{END_SLACK, PIPE_BYTES, RING_BYTES_MAX, RING_BYTES_MIN, RINGS_BYTES_MAX, SPILL_TIME};
+use crate::limits::{END_SLACK, PIPE_BYTES, SPILL_TIME};
 use crate::refusal::{EXIT_CANT_CREATE, EXIT_OS_ERROR, EXIT_UNAVAILABLE, Refusal};
 use crate::report::ledgers::Report;
 use crate::report::messages::{Format, Level, Messages};
@@ -37,8 +37,8 @@ pub struct Plan {
     pub ship: ship::Options,
     /// None: none is wanted, or there is nothing to keep for later.
     pub spool: Option<SpoolPlan>,
-    /// Bounds rings, batches and buffers together.
-    pub memory_max: usize,
+    /// Of each child: a power of two, and a multiple of the page size.
+    pub ring_bytes: usize,
     pub engine: EngineWish,
     pub grace: Duration,
     pub drain_timeout: Duration,
@@ -208,11 +208,10 @@ fn spawn(
     let mut streams = Streams { sources: Vec::new(), rings: Vec::new(), files };
     let mut warnings = Vec::new();
     let mut outputs = Vec::new();
-    let ring_bytes = ring_bytes(plan.children.len());
     for child in &plan.children {
         let (pipe, output, warning) = pipe::open(PIPE_BYTES).map_err(|error| refused("cannot make a pipe", error))?;
         let (filler, drainer) =
-            ring(ring_bytes, &bells.intake, &bells.ship).map_err(|error| refused("cannot map a ring", error))?;
+            ring(plan.ring_bytes, &bells.intake, &bells.ship).map_err(|error| refused("cannot map a ring", error))?;
         streams.sources.push(Source { name: child.spec.name.clone(), pipe, filler });
         streams.rings.push(drainer);
         if warnings.is_empty() {
@@ -230,12 +229,6 @@ fn spawn(
         }
     }
     Ok(Spawned { streams, warnings, failed: None })
-}
-
-fn ring_bytes(children: usize) -> usize {
-    let share = RINGS_BYTES_MAX / children.max(1);
-    let power = if share.is_power_of_two() { share } else { share.next_power_of_two() / 2 };
-    power.clamp(RING_BYTES_MIN, RING_BYTES_MAX)
 }
 
 struct Engine {

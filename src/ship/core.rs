@@ -38,6 +38,8 @@ pub struct Options {
     pub max_in_flight: usize,
     pub stream_window: usize,
     pub create_group: bool,
+    /// For all bodies, open ones included, and what one visit of a ring makes.
+    pub body_bytes_max: usize,
     /// None: there is no spool.
     pub disk: Option<DiskOptions>,
     pub seed: u64,

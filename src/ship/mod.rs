@@ -51,6 +51,8 @@ pub struct Options {
     pub max_in_flight: usize,
     pub stream_window: usize,
     pub create_group: bool,
+    /// Memory for bodies, open, waiting and in flight, and for what one visit of a ring makes.
+    pub body_bytes_max: usize,
     pub when_full: WhenFull,
     /// For a spool, if there is one.
     pub disk: Option<DiskOptions>,
@@ -111,6 +113,7 @@ fn pump_options(sink: &Sink, options: &Options, has_spool: bool) -> pump::Option
         max_in_flight: options.max_in_flight,
         stream_window: options.stream_window,
         create_group: options.create_group,
+        body_bytes_max: options.body_bytes_max,
         disk: options.disk.filter(|_| has_spool),
         seed: clock::wall().as_nanos() as u64 ^ u64::from(std::process::id()) << 32,
     };

@@ -205,3 +205,19 @@ fn options_of_an_outage_that_mean_nothing_are_said_to() {
         assert_eq!(ended.said.matches(&expected).count(), 1, "{}", ended.said);
     }
 }
+
+#[test]
+fn more_commands_than_memory_takes_start_none() {
+    let place = tempfile::tempdir().unwrap();
+    let mark = place.path().join("started");
+    let mut words = vec!["run", "--memory-max", "16MiB"];
+    // Enough for pages of 4 KiB to 64 KiB.
+    for _ in 0..300 {
+        words.extend(["--", "touch", mark.to_str().unwrap()]);
+    }
+    let output = logpump(&words);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), said.lines().count()), (Some(64), 1), "{said}");
+    assert!(said.contains("--memory-max: 16.0 MiB is too little for 300 commands;"), "{said}");
+    assert!(!mark.exists());
+}

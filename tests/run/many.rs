@@ -79,3 +79,17 @@ fn a_hundred_megabytes_without_a_newline_into_cloudwatch() {
         assert_eq!((&stats["events"], &stats["message_bytes"]), (&(pieces + 1).into(), &100_000_000.into()));
     });
 }
+
+/// With the smallest rings, which a single read fills.
+#[test]
+fn as_many_commands_as_the_least_memory_takes_lose_nothing() {
+    on_both_engines(|engine| {
+        let mut run = Logpump::new(engine).args(&["--sink", "null", "--memory-max", "16MiB"]);
+        for _ in 0..256 {
+            run = run.shell("seq 1 5000");
+        }
+        let ended = run.run();
+        assert_eq!(ended.code, Some(0), "{}", ended.said);
+        ended.assert_all_delivered(256 * 5000, 256 * 23_893);
+    });
+}

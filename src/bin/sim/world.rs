@@ -186,6 +186,7 @@ impl World<'_> {
             max_in_flight: self.plan.max_in_flight,
             stream_window: self.plan.stream_window,
             create_group: self.plan.create_group,
+            body_bytes_max: usize::MAX,
             disk: None,
             seed: self.random.u64(..),
         };

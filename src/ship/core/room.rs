@@ -1,7 +1,7 @@
 //! How much may be held, over all streams: a bound that one stream may use alone, and a share that none loses.
 
 use super::Core;
-use crate::limits::{BODY_BYTES_TYPICAL, WAITING_BODIES_MAX, WAITING_BODIES_PER_STREAM_MAX};
+use crate::limits::{BODY_BYTES_TYPICAL, VISIT_BYTES_MAX, WAITING_BODIES_MAX, WAITING_BODIES_PER_STREAM_MAX};
 
 /// Bytes in open batches: of one stream, and of all.
 #[derive(Debug, Clone, Copy, Default)]
@@ -37,7 +37,9 @@ impl Core {
     }
 
     pub(super) fn bound(&self) -> usize {
-        (self.options.max_in_flight + WAITING_BODIES_MAX) * BODY_BYTES_TYPICAL
+        let wanted = (self.options.max_in_flight + WAITING_BODIES_MAX) * BODY_BYTES_TYPICAL;
+        // Twice the bound, and one visit more, stay inside.
+        wanted.min(self.options.body_bytes_max.saturating_sub(VISIT_BYTES_MAX) / 2).max(1)
     }
 
     fn share(&self) -> usize {

@@ -22,7 +22,7 @@ const ACTIONS_AT_ONE_INSTANT_MAX: usize = 200;
 const RAW_BYTES: u32 = 10;
 
 fn options(max_in_flight: usize, stream_window: usize) -> Options {
-    Options { max_in_flight, stream_window, create_group: false, disk: None, seed: 7 }
+    Options { max_in_flight, stream_window, create_group: false, body_bytes_max: usize::MAX, disk: None, seed: 7 }
 }
 
 fn ok() -> Answer {

@@ -1,7 +1,9 @@
 //! How bodies end in the books, and how many of them may be held.
 
 use super::*;
-use crate::limits::{BODY_BYTES_TYPICAL, WAITING_BODIES_PER_STREAM_MAX};
+use crate::limits::{
+    BODIES_BYTES_MIN, BODY_BYTES_TYPICAL, VISIT_BYTES_MAX, WAITING_BODIES_MAX, WAITING_BODIES_PER_STREAM_MAX,
+};
 
 fn rejected(too_old_end: Option<usize>, expired_end: Option<usize>, too_new_start: Option<usize>) -> Answer {
     Answer::Accepted(Rejected { too_old_end, expired_end, too_new_start })
@@ -157,4 +159,20 @@ fn giving_up_books_all_that_is_held_wherever_it_is() {
     assert_eq!((rig.ended(0, End::Shutdown), rig.ended(1, End::Shutdown)), ((3, 40), (5, 50)));
     assert_eq!((rig.core.held(0), rig.core.held(1)), (Count::default(), Count::default()));
     assert_eq!(rig.core.next_due(rig.now), None);
+}
+
+#[test]
+fn twice_the_bound_and_one_visit_stay_inside_what_bodies_may_take() {
+    for (body_bytes_max, bound) in [
+        (VISIT_BYTES_MAX + BODIES_BYTES_MIN, BODIES_BYTES_MIN / 2),
+        (60 << 20, (8 + WAITING_BODIES_MAX) * BODY_BYTES_TYPICAL),
+        // Nothing is left: one body at a time, but never none.
+        (0, 1),
+    ] {
+        let core = Core::new(addresses(1), Options { body_bytes_max, ..options(8, 8) });
+        assert!(core.has_room(0, Open { own_bytes: bound - 1, all_bytes: bound - 1 }));
+        assert!(!core.has_room(0, Open { own_bytes: bound, all_bytes: 2 * bound }));
+        assert!(core.must_go(Open { own_bytes: bound, all_bytes: bound }));
+        assert!(!core.must_go(Open { own_bytes: bound - 1, all_bytes: bound - 1 }));
+    }
 }

@@ -130,7 +130,7 @@ proptest! {
         (max_in_flight, stream_window) in (1..5usize, 1..5usize),
         (create_group, seed, give_up) in (any::<bool>(), any::<u64>(), prop::bool::weighted(0.2)),
     ) {
-        let rig = Rig::new(3, Options { max_in_flight, stream_window, create_group, disk: None, seed });
+        let rig = Rig::new(3, Options { create_group, seed, ..options(max_in_flight, stream_window) });
         let mut world = World { rig, creating: Vec::new(), creating_group: false, offered: [Count::default(); 3] };
         for step in steps {
             world.step(step);
