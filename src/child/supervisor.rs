@@ -102,11 +102,6 @@ impl Supervisor {
         self.serve_stop_signal(libc::SIGTERM, std::process::id());
     }
 
-    /// Kills what was started: the caller cannot go on.
-    pub fn abandon(&mut self) {
-        self.send_to_all(libc::SIGKILL);
-    }
-
     /// Children whose end `next` has not yet given back.
     pub fn running(&self) -> usize {
         let running = |child: &&Child| child.is_running();

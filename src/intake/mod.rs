@@ -29,6 +29,7 @@ use engine::Engine;
 pub use engine::Kind;
 use pacing::Next;
 use pipe::Pipe;
+pub use plain::Plain;
 use slot::{Slot, State};
 
 /// One child's output, on its way in.
@@ -86,6 +87,17 @@ pub struct Outcome {
     pub failed: bool,
 }
 
+impl Outcome {
+    fn of(slots: &[Slot], engine: Option<(Kind, String)>, failed: bool) -> Outcome {
+        Outcome {
+            discarded: slots.iter().map(|slot| slot.discarded).collect(),
+            filled: slots.iter().map(|slot| slot.filler.filled()).collect(),
+            engine,
+            failed,
+        }
+    }
+}
+
 /// Runs until every pipe is closed. Whatever fails, the pipes are read to their end: no child waits or gets SIGPIPE for
 /// a fault of ours.
 pub fn run(kind: Kind, sources: Vec<Source>, bell: &Arc<Bell>, commands: &Receiver<Command>) -> Outcome {
@@ -93,21 +105,17 @@ pub fn run(kind: Kind, sources: Vec<Source>, bell: &Arc<Bell>, commands: &Receiv
     let mut slots: Vec<_> = sources.into_iter().map(|source| Slot::new(source, now)).collect();
     let mut engine = None;
     let pumped = catch_unwind(AssertUnwindSafe(|| pump(kind, &mut engine, &mut slots, bell, commands)));
-    let failed = !matches!(pumped, Ok(Ok(())));
-    if failed {
+    if !matches!(pumped, Ok(Ok(()))) {
         let why = match pumped {
             Ok(Err(error)) => error.to_string(),
             _ => "a fault of logpump's; please report it".to_owned(),
         };
         tracing::error!("the intake failed: {why}; from here on lines are counted as dropped");
-        plain::count_until_closed(&mut slots, commands);
+        let mut plain = Plain::of(slots);
+        plain.turn_until_over(commands);
+        return Outcome { engine, ..plain.into_outcome() };
     }
-    Outcome {
-        discarded: slots.iter().map(|slot| slot.discarded).collect(),
-        filled: slots.iter().map(|slot| slot.filler.filled()).collect(),
-        engine,
-        failed,
-    }
+    Outcome::of(&slots, engine, false)
 }
 
 fn pump(

@@ -1,33 +1,80 @@
-//! The last resort, when no engine works or our own code failed: the pipes are read and what comes is counted as
-//! dropped, so that no child waits or gets SIGPIPE. Needs no descriptor and no ring.
+//! The last resort, when no engine works, our own code failed or no thread could be had: the pipes are read and what
+//! comes is counted as dropped, so that no child waits or gets SIGPIPE. Needs no descriptor, no ring and no thread.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::{Duration, Instant};
 
-use super::{Command, Slot, State};
+use super::slot::Found;
+use super::{Command, Outcome, Slot, Source};
 use crate::clock;
-use crate::limits::TICK_MAX;
+use crate::limits::{TICK_MAX, TICK_MIN};
 
-pub fn count_until_closed(slots: &mut [Slot], commands: &Receiver<Command>) {
-    slots.iter_mut().for_each(|slot| slot.filler.end());
-    while slots.iter().any(|slot| slot.reader.is_some()) {
+pub struct Plain {
+    slots: Vec<Slot>,
+    /// Until the next look at the pipes: short while they bring something.
+    rest: Duration,
+}
+
+impl Plain {
+    pub fn new(sources: Vec<Source>) -> Plain {
         let now = clock::now();
-        for slot in slots.iter_mut().filter(|slot| slot.reader.is_some()) {
-            if slot.discard() || slot.is_overdue(now) {
-                slot.end();
+        Plain::of(sources.into_iter().map(|source| Slot::new(source, now)).collect())
+    }
+
+    pub(super) fn of(mut slots: Vec<Slot>) -> Plain {
+        slots.iter_mut().for_each(|slot| slot.filler.end());
+        Plain { slots, rest: TICK_MIN }
+    }
+
+    /// Every pipe is closed.
+    pub fn is_over(&self) -> bool {
+        self.slots.iter().all(|slot| slot.reader.is_none())
+    }
+
+    /// Does what it is told, and looks at each pipe once. When to look again.
+    pub fn turn(&mut self, now: Instant, commands: &Receiver<Command>) -> Instant {
+        self.obey(commands);
+        let mut rest = (2 * self.rest).min(TICK_MAX);
+        for slot in self.slots.iter_mut().filter(|slot| slot.reader.is_some()) {
+            let before = slot.discarded.bytes;
+            match slot.discard() {
+                Found::End => slot.end(),
+                _ if slot.is_overdue(now) => slot.end(),
+                Found::More => rest = Duration::ZERO,
+                Found::Empty if slot.discarded.bytes > before => rest = rest.min(TICK_MIN),
+                Found::Empty => {}
             }
         }
-        match commands.recv_timeout(TICK_MAX) {
-            Ok(Command::LeaderEnded { pipe, close_at }) => slots[pipe].close_at = Some(close_at),
-            Ok(Command::Abandon) => {
-                for slot in slots.iter_mut().filter(|slot| slot.reader.is_some()) {
-                    slot.discard();
-                    slot.end();
+        self.rest = rest.max(TICK_MIN);
+        now + rest
+    }
+
+    fn obey(&mut self, commands: &Receiver<Command>) {
+        loop {
+            match commands.try_recv() {
+                Ok(Command::LeaderEnded { pipe, close_at }) => self.slots[pipe].close_at = Some(close_at),
+                Ok(Command::Abandon) => {
+                    for slot in self.slots.iter_mut().filter(|slot| slot.reader.is_some()) {
+                        slot.discard();
+                        slot.end();
+                    }
                 }
+                // Nobody will tell us any more; the pipes still end.
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
             }
-            Err(RecvTimeoutError::Timeout) => {}
-            // Nobody will tell us any more; the pipes still end.
-            Err(RecvTimeoutError::Disconnected) => std::thread::sleep(TICK_MAX),
         }
     }
-    debug_assert!(slots.iter().all(|slot| slot.state == State::Closed));
+
+    pub(super) fn turn_until_over(&mut self, commands: &Receiver<Command>) {
+        while !self.is_over() {
+            let now = clock::now();
+            let again = self.turn(now, commands);
+            // Not woken by a command: the next look is near.
+            std::thread::sleep(again - now);
+        }
+    }
+
+    pub fn into_outcome(self) -> Outcome {
+        Outcome::of(&self.slots, None, true)
+    }
 }

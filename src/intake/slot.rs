@@ -19,6 +19,17 @@ pub enum State {
     Closed,
 }
 
+/// What a discard left in the pipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing.
+    Empty,
+    /// More, perhaps: it took as much as it may at once.
+    More,
+    /// Nothing, and nothing will follow.
+    End,
+}
+
 pub struct Slot {
     pub name: String,
     /// None once closed.
@@ -101,22 +112,23 @@ impl Slot {
     }
 
     /// Takes what stands in the pipe out of it, counts it and lets it go. Bounded: a holder may go on writing.
-    /// True: it was the end.
-    pub fn discard(&mut self) -> bool {
+    pub fn discard(&mut self) -> Found {
         let mut buffer = [0u8; 16 * 1024];
         let mut budget = 2 * self.pipe_bytes;
         while let (Some(reader), 1..) = (&self.reader, budget) {
             match rustix::io::read(reader, &mut buffer) {
-                Ok(0) => return true,
+                Ok(0) => return Found::End,
                 Ok(count) => {
                     self.count_discarded(&buffer[..count]);
                     budget = budget.saturating_sub(count);
                 }
                 Err(Errno::INTR) => {}
-                Err(_) => break,
+                Err(Errno::AGAIN) => return Found::Empty,
+                // A pipe that cannot be read brings nothing more.
+                Err(_) => return Found::End,
             }
         }
-        false
+        if budget == 0 { Found::More } else { Found::End }
     }
 
     fn count_discarded(&mut self, bytes: &[u8]) {

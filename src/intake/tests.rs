@@ -267,7 +267,7 @@ fn an_intake_whose_engines_fail_reads_the_pipes_to_their_end_and_counts() {
     let (intake_bell, ship_bell) = (Bell::new().unwrap(), Bell::new().unwrap());
     let (pipe, writer, _) = pipe::open(65_536).unwrap();
     let (filler, drainer) = ring(RING_BYTES, &intake_bell, &ship_bell).unwrap();
-    let mut slots = vec![Slot::new(Source { name: "child".into(), pipe, filler }, clock::now())];
+    let mut plain = Plain::new(vec![Source { name: "child".into(), pipe, filler }]);
     let (_remote, commands) = remote(&intake_bell);
     let writing = std::thread::spawn(move || {
         for _ in 0..100_000 {
@@ -275,9 +275,9 @@ fn an_intake_whose_engines_fail_reads_the_pipes_to_their_end_and_counts() {
         }
         rustix::io::write(&writer, b"cut").unwrap();
     });
-    plain::count_until_closed(&mut slots, &commands);
+    plain.turn_until_over(&commands);
     writing.join().unwrap();
-    assert_eq!(slots[0].discarded, Discarded { lines: 100_001, bytes: 1_800_003 });
+    assert_eq!(plain.into_outcome().discarded, [Discarded { lines: 100_001, bytes: 1_800_003 }]);
     assert!(drainer.ended());
 }
 

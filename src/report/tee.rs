@@ -2,7 +2,7 @@
 //! dropped and counted. A thread of its own does the writing, because stdout may be a pipe that nobody reads.
 //! No line comes out torn, neither by a drop nor by another child's, unless it is longer than a chunk.
 
-use std::io::{self, IoSlice};
+use std::io::IoSlice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -51,19 +51,24 @@ fn newlines(bytes: &[u8]) -> u64 {
 
 /// Kept by whoever waits for the last lines at the end.
 pub struct TeeWriter {
-    thread: JoinHandle<()>,
+    thread: Option<JoinHandle<()>>,
     counts: Arc<Counts>,
 }
 
-pub fn start(streams: usize) -> io::Result<(Tee, TeeWriter)> {
+/// Without a thread nothing is copied, and all of it counts as dropped.
+pub fn start(streams: usize) -> (Tee, TeeWriter) {
     let (tee, receiver) = tee(streams);
     let counts = tee.counts.clone();
     let writing = counts.clone();
     let thread = std::thread::Builder::new().name("pump-tee".into()).spawn(move || {
         write_all(&receiver, &writing);
         writing.done.store(true, Ordering::Release);
-    })?;
-    Ok((tee, TeeWriter { thread, counts }))
+    });
+    if let Err(error) = &thread {
+        counts.done.store(true, Ordering::Release);
+        tracing::error!("--tee: cannot start its thread: {error}; nothing is copied to stdout");
+    }
+    (tee, TeeWriter { thread: thread.ok(), counts })
 }
 
 fn tee(streams: usize) -> (Tee, Receiver<Vec<u8>>) {
@@ -184,8 +189,8 @@ impl TeeWriter {
         while !self.counts.done.load(Ordering::Acquire) && clock::now() < deadline {
             std::thread::park_timeout(Duration::from_millis(5));
         }
-        if self.counts.done.load(Ordering::Acquire) {
-            let _ = self.thread.join();
+        if let (true, Some(thread)) = (self.counts.done.load(Ordering::Acquire), self.thread) {
+            let _ = thread.join();
         }
         self.counts.dropped()
     }

@@ -107,19 +107,15 @@ pub fn run(mut plan: Plan) -> Result<u8, Refusal> {
     let bells = Bells::new().map_err(|error| refused("cannot make an eventfd", error))?;
     let spawned = spawn(&plan, files, &mut supervisor, &bells)?;
     let engine = choose_engine(&plan);
-    let threads = Messages::start(plan.log_level, plan.log_format)
-        .and_then(|messages| Ok((messages, Pump::start(&plan, spawned.streams, engine.kind, &bells)?)));
-    let (messages, pump) = threads.map_err(|error| {
-        supervisor.abandon();
-        refused("cannot start a thread", error)
-    })?;
+    let messages = Messages::start(plan.log_level, plan.log_format);
+    let mut pump = Pump::start(&plan, spawned.streams, engine.kind, &bells);
     spawned.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     greet(&plan, &engine);
     if let Some(error) = &spawned.failed {
         tracing::error!("{error}; the commands that run already are stopped");
         supervisor.stop();
     }
-    let (code, end_by) = supervise(&plan, &mut supervisor, &bells, &pump);
+    let (code, end_by) = supervise(&plan, &mut supervisor, &bells, &mut pump);
     let outcome = pump.finish(&plan, end_by);
     let (kind, reason) = outcome.engine.unwrap_or((engine.kind, engine.reason));
     let code = spawned.failed.map_or(code, |error| error.exit_code());
@@ -272,12 +268,17 @@ fn greet(plan: &Plan, engine: &Engine) {
 
 /// Until the children have ended and every line has its end, or its time is over. The exit code, the first that is not
 /// 0; and when logpump must have ended.
-fn supervise(plan: &Plan, supervisor: &mut Supervisor, bells: &Bells, pump: &Pump) -> (u8, Instant) {
+fn supervise(plan: &Plan, supervisor: &mut Supervisor, bells: &Bells, pump: &mut Pump) -> (u8, Instant) {
     let mut code = 0;
     let mut deadline = None;
     let mut spilling = false;
-    while supervisor.running() > 0 || !pump.has_shipped() {
-        match supervisor.next(bells.main.as_fd(), deadline) {
+    loop {
+        let tend_at = pump.tend(clock::now());
+        // A ship that failed ends before the pipes do: who holds one still has --eof-grace.
+        if supervisor.running() == 0 && pump.has_shipped() && pump.has_taken_in() {
+            return (code, clock::now() + END_SLACK);
+        }
+        match supervisor.next(bells.main.as_fd(), [deadline, tend_at].into_iter().flatten().min()) {
             Event::Ended { child, status } => {
                 say_end(&plan.children[child].spec.name, status);
                 if code == 0 {
@@ -314,6 +315,8 @@ fn supervise(plan: &Plan, supervisor: &mut Supervisor, bells: &Bells, pump: &Pum
                     deadline = deadline.map(|deadline: Instant| deadline.min(drained_by(plan, pump, deadline)));
                 }
             }
+            // Only the pipes are to be looked at.
+            Event::Deadline if deadline.is_none_or(|deadline| deadline > clock::now()) => {}
             Event::Deadline if !spilling && pump.spill() => {
                 tracing::warn!("--drain-timeout is over; what is left goes to the spool, for the next run");
                 (spilling, deadline) = (true, Some(clock::now() + SPILL_TIME));
@@ -327,7 +330,6 @@ fn supervise(plan: &Plan, supervisor: &mut Supervisor, bells: &Bells, pump: &Pum
             }
         }
     }
-    (code, clock::now() + END_SLACK)
 }
 
 /// When the time to deliver is over. Once every pipe has ended by itself there is no --eof-grace to wait for.
@@ -335,7 +337,7 @@ fn drained_by(plan: &Plan, pump: &Pump, pipes_closed_by: Instant) -> Instant {
     if pump.has_taken_in() { clock::now() + plan.drain_timeout } else { pipes_closed_by + plan.drain_timeout }
 }
 
-fn give_up(pump: &Pump) -> Instant {
+fn give_up(pump: &mut Pump) -> Instant {
     let end_by = clock::now() + END_SLACK;
     pump.give_up(end_by);
     end_by

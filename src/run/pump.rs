@@ -4,19 +4,20 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::{Bells, Child, Destination, Plan};
 use crate::clock;
-use crate::intake::{self, Command, Kind, Source};
+use crate::intake::{self, Command, Kind, Plain, Source};
 use crate::ledger::{Count, End, Ledger};
 use crate::report::ledgers::StreamReport;
 use crate::report::tee::{self, Tee, TeeWriter};
 use crate::ring::Drainer;
 use crate::ship::control::{Control, Phase};
 use crate::ship::files::{self, LogFile};
-use crate::ship::{self, Shipped, Sink};
+use crate::ship::{self, Ledgers, Shipped, Sink};
 use crate::spool::{self, entry::Address};
 use crate::sys::bell::Bell;
 
@@ -29,9 +30,10 @@ pub struct Streams {
 }
 
 pub struct Pump {
-    intake: JoinHandle<intake::Outcome>,
+    intake: Intake,
     remote: intake::Remote,
-    ship: JoinHandle<Shipped>,
+    /// None: no thread could be had for it.
+    ship: Option<JoinHandle<Shipped>>,
     shipped: Arc<AtomicBool>,
     taken_in: Arc<AtomicBool>,
     control: Arc<Control>,
@@ -41,6 +43,18 @@ pub struct Pump {
 
 /// In the report, the name of all that ended runs had left in the spool.
 const ADOPTED: &str = "(adopted)";
+
+/// Who reads the pipes.
+enum Intake {
+    Thread(JoinHandle<intake::Outcome>),
+    /// No thread could be had: `tend` does.
+    Here {
+        plain: Plain,
+        commands: Receiver<Command>,
+        due: Instant,
+        reason: String,
+    },
+}
 
 /// What came of it all.
 pub struct Outcome {
@@ -54,23 +68,43 @@ pub struct Outcome {
 }
 
 impl Pump {
-    pub fn start(plan: &Plan, streams: Streams, kind: Kind, bells: &Bells) -> io::Result<Pump> {
-        let (tee, tee_writer) = plan.tee.then(|| tee::start(plan.children.len())).transpose()?.unzip();
+    /// The children run already, so no thread that cannot be had may end them: what it would have done is left out, and
+    /// its lines are counted as dropped.
+    pub fn start(plan: &Plan, streams: Streams, kind: Kind, bells: &Bells) -> Pump {
+        let (tee, tee_writer) = plan.tee.then(|| tee::start(plan.children.len())).unzip();
         let control = Control::new(&bells.ship);
         let shipped = Arc::new(AtomicBool::new(false));
         let tell_main = TellMain { over: shipped.clone(), bell: bells.main.clone() };
         let spool = start_spool(plan, kind, bells);
         let has_spool = spool.is_some();
-        let ship = start_ship(plan, streams.rings, streams.files, control.clone(), tee, spool, tell_main)?;
+        let ship = start_ship(plan, streams.rings, streams.files, control.clone(), tee, spool, tell_main);
+        let ship = ship.inspect_err(|error| say_no_thread("pump-ship", error)).ok();
         let (remote, commands) = intake::remote(&bells.intake);
-        let (sources, bell) = (streams.sources, bells.intake.clone());
         let taken_in = Arc::new(AtomicBool::new(false));
         let tell_main = TellMain { over: taken_in.clone(), bell: bells.main.clone() };
-        let intake = Builder::new().name("pump-intake".into()).spawn(move || {
-            let _at_end = tell_main;
-            intake::run(kind, sources, &bell, &commands)
-        })?;
-        Ok(Pump { intake, remote, ship, shipped, taken_in, control, has_spool, tee: tee_writer })
+        let intake = start_intake(streams.sources, commands, kind, &bells.intake, tell_main);
+        Pump { intake, remote, ship, shipped, taken_in, control, has_spool, tee: tee_writer }
+    }
+
+    /// Reads the pipes, where no thread does. When to come again.
+    pub fn tend(&mut self, now: Instant) -> Option<Instant> {
+        let Intake::Here { plain, commands, due, .. } = &mut self.intake else { return None };
+        if *due <= now {
+            *due = plain.turn(now, commands);
+        }
+        if plain.is_over() {
+            self.taken_in.store(true, Ordering::Release);
+            return None;
+        }
+        Some(*due)
+    }
+
+    /// Does what was asked for last, where no thread does.
+    fn tend_at_once(&mut self) {
+        if let Intake::Here { due, .. } = &mut self.intake {
+            *due = clock::now();
+        }
+        self.tend(clock::now());
     }
 
     /// The shipping thread has ended: every line has its end, or it failed.
@@ -102,17 +136,32 @@ impl Pump {
     }
 
     /// The time for that is over, too. First the rings end, then ship books what is in them.
-    pub fn give_up(&self, end_by: Instant) {
+    pub fn give_up(&mut self, end_by: Instant) {
         self.remote.send(Command::Abandon);
+        self.tend_at_once();
         wait_for(&self.taken_in, end_by);
         self.control.set(Phase::GiveUp);
     }
 
     /// Ends the intake if it still runs, joins the threads and puts the counts together, whatever they do, by `end_by`.
-    pub fn finish(self, plan: &Plan, end_by: Instant) -> Outcome {
+    pub fn finish(mut self, plan: &Plan, end_by: Instant) -> Outcome {
         self.remote.send(Command::Abandon);
-        let intake = joined("intake", self.intake, &self.taken_in, end_by);
-        let shipped = joined("ship", self.ship, &self.shipped, end_by);
+        self.tend_at_once();
+        let intake = match self.intake {
+            Intake::Thread(thread) => joined("intake", thread, &self.taken_in, end_by),
+            Intake::Here { plain, reason, .. } => {
+                Some(intake::Outcome { engine: Some((Kind::Epoll, reason)), ..plain.into_outcome() })
+            }
+        };
+        // Without a thread there is nothing to lose: its rings were given up before the first read.
+        let unshipped = || {
+            let ledgers = Ledgers { own: vec![Ledger::default(); plan.children.len()], adopted: Ledger::default() };
+            Shipped { ledgers, failed: true }
+        };
+        let shipped = match self.ship {
+            Some(thread) => joined("ship", thread, &self.shipped, end_by),
+            None => Some(unshipped()),
+        };
         let intake_failed = intake.as_ref().is_none_or(|intake| intake.failed);
         let ship_failed = shipped.as_ref().is_none_or(|shipped| shipped.failed);
         let failed = intake.is_none() || shipped.is_none();
@@ -171,6 +220,43 @@ fn start_spool(plan: &Plan, kind: Kind, bells: &Bells) -> Option<spool::Handle> 
             );
         })
         .ok()
+}
+
+/// The sources go to the thread once it is there: with the closure of one that cannot be had they would be closed, and
+/// the children get SIGPIPE.
+fn start_intake(
+    sources: Vec<Source>,
+    commands: Receiver<Command>,
+    kind: Kind,
+    bell: &Arc<Bell>,
+    tell_main: TellMain,
+) -> Intake {
+    let (hand_over, taken) = channel::<(Vec<Source>, Receiver<Command>)>();
+    let bell = bell.clone();
+    let thread = Builder::new().name("pump-intake".into()).spawn(move || {
+        let _at_end = tell_main;
+        let Ok((sources, commands)) = taken.recv() else { return intake::Outcome::default() };
+        intake::run(kind, sources, &bell, &commands)
+    });
+    match thread {
+        Ok(thread) => {
+            // Its only other end is in the thread, which waits for this.
+            let _ = hand_over.send((sources, commands));
+            Intake::Thread(thread)
+        }
+        Err(error) => {
+            say_no_thread("pump-intake", &error);
+            let reason = format!("the pipes are only emptied: pump-intake cannot be started: {error}");
+            Intake::Here { plain: Plain::new(sources), commands, due: clock::now(), reason }
+        }
+    }
+}
+
+fn say_no_thread(name: &str, error: &io::Error) {
+    tracing::error!(
+        "cannot start the thread {name}: {error}; the commands go on, and their lines are counted as dropped; likely a \
+         limit of processes (ulimit -u, pids.max) or memory"
+    );
 }
 
 fn start_ship(

@@ -23,8 +23,8 @@ pub const GROUP: &str = "/run/tests";
 /// A run that is being put together: options first, then the command or commands.
 pub struct Logpump {
     pub command: Command,
-    engine: String,
-    place: TempDir,
+    pub engine: String,
+    pub place: TempDir,
 }
 
 impl Logpump {
