@@ -158,6 +158,8 @@ pub const OWN_MESSAGES_MAX: usize = 1024;
 pub const SDK_CLIENTS_MAX: usize = 8;
 /// The SDK's blocking calls (name resolution) at the same time.
 pub const SDK_THREADS_MAX: usize = 4;
+/// Processes of a `credential_process` that are killed at our end: a shell, a program, a few helpers.
+pub const STRAYS_MAX: usize = 64;
 
 // ---- Embedded sink ---------------------------------------------------------------------------
 

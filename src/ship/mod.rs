@@ -18,6 +18,7 @@ pub mod parcel;
 pub mod pump;
 pub mod rate;
 mod split;
+mod strays;
 mod visits;
 
 use std::io;
@@ -103,6 +104,7 @@ pub fn run(means: Means, options: &Options) -> Shipped {
         );
         abandon(&mut pump, &control);
     }
+    strays::kill();
     // A resolver that hangs must not hold up our end.
     runtime.into_iter().for_each(tokio::runtime::Runtime::shutdown_background);
     Shipped { ledgers: pump.ledgers(), failed: failed.is_some() }

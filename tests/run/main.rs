@@ -7,6 +7,7 @@ mod standin;
 #[path = "../common/venv.rs"]
 mod venv;
 
+mod bounded;
 mod ends;
 mod faults;
 mod files;

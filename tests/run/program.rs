@@ -236,7 +236,7 @@ impl Running {
 
     pub fn end(self) -> Ended {
         let ended = self.end_without_report();
-        assert!(!ended.report.is_null(), "no report was written; logpump said:\n{}", ended.said);
+        assert!(!ended.report.is_null(), "no report was written; {:?}, logpump said:\n{}", ended.code, ended.said);
         assert_eq!(ended.report["ledger_ok"], true, "{:#}\n{}", ended.report, ended.said);
         ended
     }
