@@ -95,12 +95,15 @@ fn refusals_are_awss_own_and_store_nothing() {
 
 #[test]
 fn a_proxy_answers_without_an_error_type() {
-    let standin = with_stream(&["--fault", "502:calls=1; 502:html"]);
-    let empty = put_now(&standin, &["x"]);
-    assert_eq!((empty.status, empty.body.len(), empty.header("x-amzn-errortype")), (502, 0, None));
-    let page = put_now(&standin, &["x"]);
-    assert_eq!((page.status, page.header("content-type")), (502, Some("text/html")));
-    assert!(page.text().starts_with("<html>"), "{}", page.text());
+    let standin = with_stream(&[]);
+    for status in [502, 200] {
+        set(&standin, &format!("{status}:calls=1; {status}:html"));
+        let empty = put_now(&standin, &["x"]);
+        assert_eq!((empty.status, empty.body.len(), empty.header("x-amzn-errortype")), (status, 0, None));
+        let page = put_now(&standin, &["x"]);
+        assert_eq!((page.status, page.header("content-type")), (status, Some("text/html")));
+        assert!(page.text().starts_with("<html>"), "{}", page.text());
+    }
     assert_eq!(stored(&standin), [""; 0]);
 }
 

@@ -181,7 +181,7 @@ impl Server {
         match end {
             Some(End::Close) => return Err(Ended::Closed),
             Some(End::Hang) => std::future::pending().await,
-            Some(End::BadGateway { html }) => return Ok(bad_gateway(html)),
+            Some(End::Proxy { status, html }) => return Ok(proxy(status, html)),
             Some(End::NoBody) => body.clear(),
             Some(End::BadJson) => cut_json(&mut body),
             Some(End::Reset | End::Refuse(_)) | None => {}
@@ -355,10 +355,11 @@ fn request_id() -> HeaderValue {
     HeaderValue::from_str(&format!("{a}-{b}-{c}-{d}-{e}")).expect("hex digits are a header value")
 }
 
-/// As a proxy in front of the service says that it is not there.
-fn bad_gateway(html: bool) -> Answer {
-    let page = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>\n";
-    plain(StatusCode::BAD_GATEWAY, "text/html", if html { page.into() } else { Vec::new() })
+/// As a proxy answers in place of the service.
+fn proxy(status: u16, html: bool) -> Answer {
+    let page = "<html><head><title>Proxy</title></head><body><h1>Not for you</h1></body></html>\n";
+    let status = StatusCode::from_u16(status).expect("faults have a status");
+    plain(status, "text/html", if html { page.into() } else { Vec::new() })
 }
 
 /// Half of it: no JSON, whatever it was.

@@ -23,8 +23,9 @@ pub enum Kind {
         kind: &'static str,
         message: &'static str,
     },
-    /// A proxy's page, or nothing, with status 502.
-    BadGateway {
+    /// A proxy's page, or nothing.
+    Proxy {
+        status: u16,
         html: bool,
     },
     /// Refused as invalid if a message holds this text.

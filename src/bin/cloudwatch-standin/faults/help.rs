@@ -12,6 +12,7 @@ Fault scripts:
     quota:N               the same, for calls beyond N a second; burst=M: so many at once (N)
     500, 503              InternalFailure, ServiceUnavailableException
     502, 502:html         a proxy's answer: without a body, or a page
+    200, 200:html         the same with a status that says that all went well
     413:SIZE              RequestEntityTooLargeException for bodies that arrive larger than SIZE
     invalid:TEXT          InvalidParameterException if an event's message holds TEXT
     missing               ResourceNotFoundException of the stream; missing:group, of the group

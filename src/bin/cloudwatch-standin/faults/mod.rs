@@ -65,7 +65,9 @@ pub struct Effects {
 #[derive(Debug, PartialEq)]
 pub enum End {
     Refuse(Failure),
-    BadGateway {
+    /// A proxy's page, or nothing.
+    Proxy {
+        status: u16,
         html: bool,
     },
     BadJson,
@@ -249,7 +251,7 @@ impl Fault {
                 let message = format!("A fault of this stand-in's refuses bodies of more than {bytes_max} bytes.");
                 End::Refuse(Failure::new(413, "RequestEntityTooLargeException", message))
             }
-            Kind::BadGateway { html } => End::BadGateway { html: *html },
+            Kind::Proxy { status, html } => End::Proxy { status: *status, html: *html },
             Kind::BadJson => End::BadJson,
             Kind::NoBody => End::NoBody,
             Kind::Lost => End::Close,

@@ -8,9 +8,10 @@ use super::piece::{Piece, Wrong};
 use crate::operations;
 use crate::options::parse_size;
 
-const NAMES: [&str; 21] = [
+const NAMES: [&str; 22] = [
     "throttle",
     "quota",
+    "200",
     "500",
     "502",
     "503",
@@ -110,7 +111,8 @@ fn kind(name: &str, options: &mut Options) -> Result<Kind, Wrong> {
             };
             refuse(400, "ResourceNotFoundException", message)
         }
-        "502" => Ok(Kind::BadGateway { html: options.word(&["html"])? }),
+        "200" => Ok(Kind::Proxy { status: 200, html: options.word(&["html"])? }),
+        "502" => Ok(Kind::Proxy { status: 502, html: options.word(&["html"])? }),
         "413" => Ok(Kind::TooLarge { bytes_max: options.own("413:256KiB", parse_size)? }),
         "slow" => {
             let bytes_per_s = options.own("slow:10KiB", |text| at_least_one(parse_size(text)?))?;

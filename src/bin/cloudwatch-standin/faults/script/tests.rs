@@ -47,8 +47,9 @@ fn values_of_the_faults_own() {
     assert_eq!(kind("latency:25ms"), Kind::Latency(Duration::from_millis(25)));
     assert_eq!(kind("slow:10KiB"), Kind::Slow { bytes_per_s: 10_240 });
     assert_eq!(kind("413:1MiB"), Kind::TooLarge { bytes_max: 1_048_576 });
-    assert_eq!(kind("502"), Kind::BadGateway { html: false });
-    assert_eq!(kind("502:html"), Kind::BadGateway { html: true });
+    assert_eq!(kind("502"), Kind::Proxy { status: 502, html: false });
+    assert_eq!(kind("502:html"), Kind::Proxy { status: 502, html: true });
+    assert_eq!(kind("200"), Kind::Proxy { status: 200, html: false });
     assert_eq!(kind("reject:old=1,new=2"), Kind::Reject(Reject { old: 1, expired: 0, new: 2 }));
     for script in ["invalid:BAD", "invalid:text=BAD", "invalid:\"BAD\""] {
         assert_eq!(kind(script), Kind::Invalid { text: "BAD".to_owned() }, "{script}");
