@@ -20,6 +20,7 @@ mod outage;
 mod places;
 mod program;
 mod server;
+mod service;
 mod stop;
 mod stuck;
 mod terminal;
