@@ -174,6 +174,11 @@ fn an_answer_that_times_out_doubles_what_is_counted() {
 }
 
 #[test]
+fn failures_told_after_storing_double_what_is_counted() {
+    assert_counted(&under("auto", "500:stored,every=4; 502:stored,every=3; 503:stored,every=5"));
+}
+
+#[test]
 fn requests_read_slowly() {
     let outcome = under("auto", "slow:256KiB; latency:25ms");
     assert_eq!((outcome.missing, outcome.doubled), (0, 0), "{}", outcome.state());

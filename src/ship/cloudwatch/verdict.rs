@@ -47,7 +47,9 @@ fn verdict(status: u16, code: &str, message: &str) -> Answer {
         (_, code) if code.contains("Throttl") || code.contains("TooManyRequests") => Answer::Throttled,
         (_, "LimitExceededException" | "RequestLimitExceeded") => Answer::Throttled,
         (_, "ResourceNotFoundException") => Answer::NotFound(one_line(message)),
-        (500.., _) | (_, "ServiceUnavailableException" | "OperationAbortedException") => {
+        // What failed, and whether before or after storing, is not said: it may be a proxy that stopped waiting.
+        (500.., _) => Answer::Unavailable { detail: format!("HTTP {status} {}", detail()), lost: true },
+        (_, "ServiceUnavailableException" | "OperationAbortedException") => {
             Answer::Unavailable { detail: format!("HTTP {status} {}", detail()), lost: false }
         }
         (401 | 403, _) => Answer::Denied(detail()),
@@ -120,7 +122,8 @@ mod tests {
         let meaning = |status, code| match verdict(status, code, "m") {
             Answer::Accepted(_) => "accepted",
             Answer::Throttled => "throttled",
-            Answer::Unavailable { .. } => "unavailable",
+            Answer::Unavailable { lost: false, .. } => "unavailable",
+            Answer::Unavailable { lost: true, .. } => "perhaps stored",
             Answer::NotFound(_) => "not found",
             Answer::Denied(_) => "denied",
             Answer::Invalid(_) => "invalid",
@@ -128,9 +131,10 @@ mod tests {
         let table = [
             (400, "ThrottlingException", "throttled"),
             (429, "", "throttled"),
-            (503, "ServiceUnavailableException", "unavailable"),
-            (500, "InternalFailure", "unavailable"),
-            (502, "", "unavailable"),
+            (503, "ServiceUnavailableException", "perhaps stored"),
+            (400, "ServiceUnavailableException", "unavailable"),
+            (500, "InternalFailure", "perhaps stored"),
+            (502, "", "perhaps stored"),
             (400, "ResourceNotFoundException", "not found"),
             (400, "ResourceAlreadyExistsException", "accepted"),
             (400, "ExpiredTokenException", "denied"),
@@ -140,8 +144,8 @@ mod tests {
             (400, "InvalidParameterException", "invalid"),
             (400, "SerializationException", "invalid"),
             (413, "", "invalid"),
-            (200, "", "unavailable"),
-            (302, "", "unavailable"),
+            (200, "", "perhaps stored"),
+            (302, "", "perhaps stored"),
         ];
         for (status, code, expected) in table {
             assert_eq!(meaning(status, code), expected, "{status} {code}");
