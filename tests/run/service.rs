@@ -169,6 +169,12 @@ fn half_an_answer_acknowledges_nothing() {
 }
 
 #[test]
+fn a_success_that_is_not_the_services_acknowledges_nothing() {
+    let outcome = under("auto", "200:every=4; 200:html,every=5");
+    assert_eq!((outcome.missing, outcome.doubled), (0, 0), "{}", outcome.state());
+}
+
+#[test]
 fn an_answer_that_times_out_doubles_what_is_counted() {
     assert_counted(&under("auto", "hang:stored,calls=1"));
 }

@@ -38,10 +38,7 @@ where
 fn verdict(status: u16, code: &str, message: &str) -> Answer {
     let detail = || one_line(&format!("{code}: {message}"));
     match (status, code) {
-        // A success that cannot be read: from a proxy, perhaps. It acknowledges nothing, and may have stored everything.
-        (..=399, "") => {
-            Answer::Unavailable { detail: format!("HTTP {status} with an answer that is none"), lost: true }
-        }
+        (..=399, "") => no_answer(status),
         (_, "ResourceAlreadyExistsException" | "DataAlreadyAcceptedException") => Answer::Accepted(Rejected::default()),
         (429, _) => Answer::Throttled,
         (_, code) if code.contains("Throttl") || code.contains("TooManyRequests") => Answer::Throttled,
@@ -68,6 +65,11 @@ fn verdict(status: u16, code: &str, message: &str) -> Answer {
         ) => Answer::Denied(detail()),
         _ => Answer::Invalid(format!("HTTP {status} {}", detail())),
     }
+}
+
+/// A success that cannot be read: from a proxy, perhaps. It acknowledges nothing, and may have stored everything.
+pub fn no_answer(status: u16) -> Answer {
+    Answer::Unavailable { detail: format!("HTTP {status} with an answer that is none"), lost: true }
 }
 
 /// Nothing can have been stored by a service that was never connected to.
