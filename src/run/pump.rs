@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::vanishing::vanishing;
 use super::{Bells, Child, Destination, Plan};
 use crate::clock;
 use crate::intake::{self, Command, Kind, Plain, Source};
@@ -213,6 +214,9 @@ fn start_spool(plan: &Plan, kind: Kind, bells: &Bells) -> Option<spool::Handle> 
         run: spool::run_id(clock::wall_ms(), std::process::id()),
     };
     let started = spool::start(options, bells.ship.clone());
+    if let (Ok(_), Some(warning)) = (&started, vanishing(&wanted.directory)) {
+        tracing::warn!("{warning}");
+    }
     started
         .inspect_err(|error| {
             tracing::warn!(

@@ -221,3 +221,17 @@ fn more_commands_than_memory_takes_start_none() {
     assert!(said.contains("--memory-max: 16.0 MiB is too little for 300 commands;"), "{said}");
     assert!(!mark.exists());
 }
+
+#[test]
+fn a_spool_in_memory_is_warned_of() {
+    let ended = Logpump::new("auto")
+        .into_cloudwatch("http://127.0.0.1:1")
+        .args(&["--spool-dir", "/dev/shm/logpump-warned-of", "--drain-timeout", "0s"])
+        .command(&["true"])
+        .run();
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+    let is_memory = mounts.lines().any(|mount| mount.split(' ').skip(1).take(2).eq(["/dev/shm", "tmpfs"]));
+    assert_eq!(ended.said.matches("lies in memory (tmpfs)").count(), usize::from(is_memory), "{}", ended.said);
+    let _ = std::fs::remove_dir_all("/dev/shm/logpump-warned-of");
+}
