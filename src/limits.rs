@@ -104,6 +104,24 @@ pub const BACKOFF_DRAIN_MAX: Duration = Duration::from_secs(1);
 /// A stream that was missing again so often is worth a message: by then it has been so for about half a minute.
 pub const ATTEMPTS_BEFORE_SAID: u32 = 10;
 
+/// Lone events of a stream that the service called invalid, with no success between, from which on it is not the events
+/// but something that only a person can mend: a name, an endpoint. Two bad lines in a row are likelier than three.
+pub const SUSPECTS_MAX: usize = 3;
+/// While that lasts, the tries take events out of a stream's bodies until it has so many. Each takes some hundred bytes
+/// beside its events, and a call of its own later.
+pub const REFUSED_PIECES_MAX: usize = 64;
+/// Bodies, and parts of bodies, of a stream in that state; its share of the bytes bounds them too.
+pub const SLOW_WAITING_MAX: usize = 1024;
+/// Tries one after the other before each wait, while that lasts: they find a good event behind a row of bad ones.
+pub const SLOW_TRIES_MAX: u32 = 8;
+/// What is said of invalid events, once each time that some are found, so many times a stream.
+pub const INVALID_SAID_MAX: u32 = 10;
+/// Of an invalid event's message.
+pub const EXCERPT_CHARACTERS_MAX: usize = 100;
+
+/// Credentials are loaded anew at most so often, however many streams are refused: each time may take a process or a call.
+pub const RENEWAL_INTERVAL: Duration = BACKOFF_SLOW_FIRST;
+
 // ---- Spool, as ship uses it ------------------------------------------------------------------
 
 /// Bodies that ship may have given to the spool and that are not stored yet; beyond it the disk counts as slow.

@@ -48,6 +48,7 @@ const PURE: &[&str] = &[
     "src/ship/pump.rs",
     "src/ship/rate.rs",
     "src/ship/split.rs",
+    "src/ship/split_body.rs",
     "src/ship/visits.rs",
     "src/intake/pacing.rs",
     "src/spool/entry.rs",

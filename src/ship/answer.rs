@@ -13,9 +13,9 @@ pub enum Answer {
     },
     /// The stream, or its group, does not exist.
     NotFound(String),
-    /// Credentials or rights: only a person can mend it. The data is kept.
+    /// Credentials or rights, or whatever else only a person can mend and no event is to blame for. The data is kept.
     Denied(String),
-    /// The service, or the SDK, calls the request itself wrong. The data is kept.
+    /// The service, or the SDK, calls the request itself wrong: one of its events may be, or a name.
     Invalid(String),
 }
 

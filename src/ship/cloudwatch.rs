@@ -65,6 +65,12 @@ impl CloudWatch {
         CloudWatch { target: Arc::new(target), clients: Arc::default() }
     }
 
+    /// The next calls load their clients anew: environment, profiles and token files may have changed since. Calls that
+    /// are on their way keep theirs.
+    pub fn renew(&self) {
+        self.clients.lock().expect("nobody panics with the clients").clear();
+    }
+
     pub async fn put(&self, entry: &Entry) -> Answer {
         let (gzip, payload) = (entry.gzip, entry.payload.clone());
         self.bounded(async {

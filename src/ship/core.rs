@@ -4,11 +4,12 @@
 //! A body is in exactly one place: with its stream (fresh, or back from the disk), in a call, or on its way to the disk,
 //! or on disk alone. It leaves by being booked.
 //! This file has the bodies and their calls; `choose` says which goes next, `disk` what goes to the spool and comes
-//! back, `creation` has the streams and their groups, `room` says what may be held, `view` lets others watch.
+//! back, `refused` has what the service calls invalid, `creation` has the streams and their groups, `room` says what may be held, `view` lets others watch.
 
 mod choose;
 mod creation;
 mod disk;
+mod refused;
 mod room;
 mod stream;
 mod view;
@@ -23,7 +24,7 @@ use super::notice::Notice;
 use super::parcel::{Books, Label, Parcel};
 use super::rate::Rate;
 use crate::ledger::{Count, End};
-use crate::limits::THROTTLED_BEFORE_SAID;
+use crate::limits::{RENEWAL_INTERVAL, THROTTLED_BEFORE_SAID};
 use crate::spool::entry::{Address, Entry};
 use crate::spool::wire::Request;
 use creation::{Existence, Group};
@@ -48,10 +49,22 @@ pub struct Options {
 /// What the loop is to do. Each Send, CreateStream and CreateGroup is answered once.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Action {
-    Send { call: usize, stream: usize, entry: Arc<Entry> },
-    CreateStream { stream: usize, address: Arc<Address> },
-    CreateGroup { group: usize, address: Arc<Address> },
+    Send {
+        call: usize,
+        stream: usize,
+        entry: Arc<Entry>,
+    },
+    CreateStream {
+        stream: usize,
+        address: Arc<Address>,
+    },
+    CreateGroup {
+        group: usize,
+        address: Arc<Address>,
+    },
     Spool(Request),
+    /// They may have been renewed where they come from: load them anew. Not answered.
+    RenewCredentials,
     Say(Notice),
 }
 
@@ -84,6 +97,8 @@ pub struct Core {
     /// Nothing is sent any more: what is here goes to the disk.
     spilling: bool,
     throttling_said: bool,
+    /// When credentials were last asked for anew.
+    renewed: Option<Instant>,
 }
 
 impl Core {
@@ -109,6 +124,7 @@ impl Core {
             draining: false,
             spilling: false,
             throttling_said: false,
+            renewed: None,
         };
         for address in streams {
             let group = core.group_of(&address);
@@ -171,13 +187,16 @@ impl Core {
                 self.put_back(flown);
                 self.vanished(stream, now);
             }
-            Answer::Denied(detail) | Answer::Invalid(detail) => {
+            Answer::Denied(detail) => {
                 let stream = flown.stream;
                 flown.delivery.refused = true;
                 self.put_back(flown);
-                self.hold(stream, now);
+                if self.hold(stream, now) {
+                    self.renew_credentials(now);
+                }
                 self.say_trouble(stream, detail);
             }
+            Answer::Invalid(detail) => self.invalid(flown, detail, now),
         }
     }
 
@@ -202,6 +221,7 @@ impl Core {
         let mut held: Vec<(usize, Delivery)> = self.take_pending();
         held.extend(self.calls.iter_mut().filter_map(Option::take).map(|call| (call.stream, call.delivery)));
         for (index, stream) in self.streams.iter_mut().enumerate() {
+            stream.return_suspects();
             held.extend(stream.waiting.drain(..).chain(stream.backlog.drain(..)).map(|delivery| (index, delivery)));
             (stream.in_flight, stream.held_bytes) = (0, 0);
         }
@@ -255,7 +275,7 @@ impl Core {
     /// Holds nothing that still has to be delivered.
     pub fn is_empty(&self, now: Instant) -> bool {
         self.calls.iter().all(Option::is_none)
-            && self.streams.iter().all(|stream| stream.waiting.is_empty() && stream.backlog.is_empty())
+            && self.streams.iter().all(|stream| stream.resting().next().is_none())
             && self.disk_is_empty(now)
     }
 
@@ -300,13 +320,14 @@ impl Core {
             self.outbox.push_back(Action::Say(Notice::Rejected { stream }));
         }
         self.end(index, call.delivery, |event| verdict(rejected, event));
+        self.proved(index);
         self.reached(index, now);
     }
 
     /// A body has its end, event by event.
-    fn end(&mut self, stream: usize, delivery: Delivery, end_of: impl Fn(usize) -> End) {
+    fn end(&mut self, stream: usize, mut delivery: Delivery, end_of: impl Fn(usize) -> End) {
         self.free_bytes(stream, delivery.parcel.memory_bytes());
-        self.forget_on_disk(stream, &delivery);
+        self.forget_on_disk(stream, &mut delivery);
         delivery.parcel.settle_each(end_of, self.books_mut(stream));
     }
 
@@ -327,7 +348,8 @@ impl Core {
         self.successes += 1;
         // While a body is refused again and again, the success of another is no end of the trouble.
         let flying = self.calls.iter().flatten().filter(|call| call.stream == stream).map(|call| &call.delivery);
-        if !flying.chain(self.streams[stream].resting()).any(|delivery| delivery.refused) {
+        let refused = flying.chain(self.streams[stream].resting()).any(|delivery| delivery.refused);
+        if !refused && !self.streams[stream].refusals.slow {
             let stream = &mut self.streams[stream];
             (stream.troubles, stream.trouble_said) = (0, false);
         }
@@ -369,16 +391,26 @@ impl Core {
         stream.put_back(call.delivery);
     }
 
-    fn hold(&mut self, index: usize, now: Instant) {
+    /// False: it is held already. Of the calls that flew together, the first refusal counts: a window full of them is
+    /// one trouble.
+    fn hold(&mut self, index: usize, now: Instant) -> bool {
         let stream = &mut self.streams[index];
         if stream.hold_until.is_some_and(|until| until > now) {
-            // Of the calls that flew together, the first refusal counts: a window full of them is one trouble.
-            return;
+            return false;
         }
         stream.troubles += 1;
         let wait = backoff(Pace::Slow, stream.troubles, self.draining, &mut self.random);
         stream.hold_until = Some(now + wait);
         self.backlog_to_disk(index);
+        true
+    }
+
+    /// However many streams have that trouble.
+    fn renew_credentials(&mut self, now: Instant) {
+        if self.renewed.is_none_or(|renewed| now >= renewed + RENEWAL_INTERVAL) {
+            self.renewed = Some(now);
+            self.outbox.push_back(Action::RenewCredentials);
+        }
     }
 
     fn say_trouble(&mut self, stream: usize, detail: String) {

@@ -18,6 +18,7 @@ pub mod parcel;
 pub mod pump;
 pub mod rate;
 mod split;
+mod split_body;
 mod strays;
 mod visits;
 
@@ -289,6 +290,7 @@ impl<'a> Shipping<'a> {
                     let create = async move { cloudwatch.create_group(&address).await };
                     self.calls.spawn(async move { Done::Group { group, answer: answered(create).await } });
                 }
+                (Action::RenewCredentials, cloudwatch) => cloudwatch.iter().for_each(CloudWatch::renew),
                 (Action::Send { call, .. }, None) => self.pump.answered(call, accepted(), now),
                 (Action::CreateStream { stream, .. }, None) => self.pump.stream_created(stream, accepted(), now),
                 (Action::CreateGroup { group, .. }, None) => self.pump.group_created(group, accepted(), now),

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::split_body::Event;
 use crate::ledger::End;
+use crate::limits::EXCERPT_CHARACTERS_MAX;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
@@ -42,6 +44,18 @@ pub enum Notice {
     },
     SetAside {
         what: String,
+    },
+    /// Events that the service refused, each by itself, and the first of them. `last_said`: of further ones nothing is.
+    Invalid {
+        stream: String,
+        events: usize,
+        event: Option<Event>,
+        detail: String,
+        last_said: bool,
+    },
+    AllInvalid {
+        stream: String,
+        detail: String,
     },
 }
 
@@ -104,6 +118,27 @@ impl fmt::Display for Notice {
                 reason.reason()
             ),
             Notice::SetAside { what } => write!(f, "the spool has bytes that cannot be read, and keeps them: {what}"),
+            Notice::Invalid { stream, events, event, detail, last_said } => {
+                write!(f, "CloudWatch Logs refused {events} event(s) of stream {stream}, each by itself: {detail}; ")?;
+                match event {
+                    Some(event) => describe(f, event)?,
+                    None => write!(f, "the event cannot be read")?,
+                }
+                write!(f, "; counted as rejected{{invalid}} in the report, all others are sent")?;
+                if *last_said { write!(f, "; further ones of this stream are only counted") } else { Ok(()) }
+            }
+            Notice::AllInvalid { stream, detail } => write!(
+                f,
+                "stream {stream} cannot be sent: CloudWatch Logs refuses one event after the other: {detail}; lines are kept \
+                 and tried again slowly: check the names of the log group and the log stream, the region and the endpoint"
+            ),
         }
     }
+}
+
+fn describe(f: &mut fmt::Formatter<'_>, event: &Event) -> fmt::Result {
+    let Event { timestamp, message } = event;
+    let excerpt: String = message.chars().take(EXCERPT_CHARACTERS_MAX).collect();
+    let more = if excerpt.len() < message.len() { "..." } else { "" };
+    write!(f, "the first has timestamp {timestamp} and {} bytes: {excerpt:?}{more}", message.len())
 }

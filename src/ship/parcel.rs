@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::split::SplitLines;
+use super::split_body::split_entry;
 use crate::batch::Body;
 use crate::ledger::{Count, End, Ledger};
 use crate::spool::entry::{Address, Entry};
@@ -60,6 +61,12 @@ impl Parcel {
     pub fn adopted(entry: Entry) -> Parcel {
         let count = entry.count();
         Parcel { entry: Arc::new(entry), lines: count.lines, raw_bytes: count.bytes, adopted: true }
+    }
+
+    /// Its first `count` events, and the rest. `Err`: it cannot be taken apart.
+    pub fn split(self, count: usize) -> Result<(Parcel, Parcel), Parcel> {
+        let part = |entry| if self.adopted { Parcel::adopted(entry) } else { Parcel::back(entry) };
+        split_entry(&self.entry, count).map(|(left, right)| (part(left), part(right))).ok_or(self)
     }
 
     /// What the ledger counts where the parcel lies; lines in pieces are counted by `SplitLines`.

@@ -128,6 +128,8 @@ impl Pump {
         if self.feeds.iter().all(Feed::is_over) {
             self.drain(now.mono);
         }
+        let feeds = &self.feeds;
+        self.core.settle_unproven(|stream| feeds[stream].is_over(), now.mono);
         let mut worked = false;
         let mut all_bytes = self.open_bytes();
         for index in 0..self.feeds.len() {
@@ -316,7 +318,7 @@ impl Pump {
     }
 }
 
-fn compress(json: &[u8]) -> Vec<u8> {
+pub(super) fn compress(json: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(json.len() / 4), Compression::fast());
     encoder.write_all(json).and_then(|()| encoder.finish()).expect("memory takes every byte")
 }

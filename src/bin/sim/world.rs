@@ -272,6 +272,7 @@ impl World<'_> {
                 }
                 Action::Spool(request) => return Err(format!("there is no spool, and yet: {request:?}")),
                 Action::Say(notice) => drop(notice.to_string()),
+                Action::RenewCredentials => {}
             }
         }
         Ok(actions > 0)

@@ -42,27 +42,44 @@ fn verdict(status: u16, code: &str, message: &str) -> Answer {
         (_, "ResourceAlreadyExistsException" | "DataAlreadyAcceptedException") => Answer::Accepted(Rejected::default()),
         (429, _) => Answer::Throttled,
         (_, code) if code.contains("Throttl") || code.contains("TooManyRequests") => Answer::Throttled,
-        (_, "LimitExceededException" | "RequestLimitExceeded") => Answer::Throttled,
+        (_, "RequestLimitExceeded" | "SlowDown" | "BandwidthLimitExceeded" | "PriorRequestNotComplete") => {
+            Answer::Throttled
+        }
+        // Another pump creates the same group at this moment.
+        (_, "OperationAbortedException") => Answer::Throttled,
         (_, "ResourceNotFoundException") => Answer::NotFound(one_line(message)),
         // What failed, and whether before or after storing, is not said: it may be a proxy that stopped waiting.
-        (500.., _) => Answer::Unavailable { detail: format!("HTTP {status} {}", detail()), lost: true },
-        (_, "ServiceUnavailableException" | "OperationAbortedException") => {
+        (500.., _) | (408, _) | (_, "RequestTimeout" | "RequestTimeoutException") => {
+            Answer::Unavailable { detail: format!("HTTP {status} {}", detail()), lost: true }
+        }
+        (_, "ServiceUnavailableException") => {
             Answer::Unavailable { detail: format!("HTTP {status} {}", detail()), lost: false }
         }
         (401 | 403, _) => Answer::Denied(detail()),
         (
             _,
-            "AccessDeniedException"
+            "AccessDenied"
+            | "AccessDeniedException"
             | "UnrecognizedClientException"
+            | "InvalidClientTokenId"
             | "ExpiredTokenException"
             | "ExpiredToken"
             | "InvalidSignatureException"
+            | "SignatureDoesNotMatch"
             | "IncompleteSignature"
+            | "IncompleteSignatureException"
             | "MissingAuthenticationToken"
             | "MissingAuthenticationTokenException"
+            | "NotAuthorized"
+            | "OptInRequired"
             | "RequestTimeTooSkewed"
             | "RequestExpired",
         ) => Answer::Denied(detail()),
+        // Of groups, or streams, as many as the account may have: no waiting helps, and no event is to blame. Nor for an
+        // endpoint that is another service's.
+        (_, "LimitExceededException" | "UnknownOperationException") | (404 | 405, _) => {
+            Answer::Denied(format!("HTTP {status} {}", detail()))
+        }
         _ => Answer::Invalid(format!("HTTP {status} {}", detail())),
     }
 }
@@ -146,6 +163,18 @@ mod tests {
             (400, "InvalidParameterException", "invalid"),
             (400, "SerializationException", "invalid"),
             (413, "", "invalid"),
+            (400, "ExpiredToken", "denied"),
+            (400, "RequestTimeTooSkewed", "denied"),
+            (403, "", "denied"),
+            (400, "OperationAbortedException", "throttled"),
+            (400, "LimitExceededException", "denied"),
+            (400, "UnknownOperationException", "denied"),
+            (404, "", "denied"),
+            (408, "", "perhaps stored"),
+            (400, "RequestTimeoutException", "perhaps stored"),
+            (400, "DataAlreadyAcceptedException", "accepted"),
+            (400, "ValidationException", "invalid"),
+            (400, "", "invalid"),
             (200, "", "perhaps stored"),
             (302, "", "perhaps stored"),
         ];

@@ -41,8 +41,8 @@ impl Core {
         };
         self.turn = index + 1;
         self.backlog_turn = !backlog;
+        let delivery = self.take(index, backlog)?;
         let stream = &mut self.streams[index];
-        let delivery = if backlog { stream.backlog.pop_front() } else { stream.waiting.pop_front() }?;
         stream.hold_until = None;
         stream.in_flight += 1;
         Some(self.fly(slot, index, delivery, now))
@@ -53,14 +53,24 @@ impl Core {
         self.draining || self.backlog_calls() < (self.calls.len() - 1).max(1)
     }
 
+    fn take(&mut self, index: usize, backlog: bool) -> Option<Delivery> {
+        let stream = &mut self.streams[index];
+        match backlog {
+            _ if stream.refusals.slow => self.take_slowly(index),
+            true => stream.backlog.pop_front(),
+            false => stream.waiting.pop_front(),
+        }
+    }
+
     /// All but a hold lets this body, one of the stream's foremost, go.
     pub(super) fn is_ready(&self, stream: &Stream, first: Option<&Delivery>) -> bool {
         let Some(first) = first else { return false };
-        if stream.existence != Existence::Exists || stream.in_flight >= self.options.stream_window {
+        let window = if stream.refusals.slow { 1 } else { self.options.stream_window };
+        if stream.existence != Existence::Exists || stream.in_flight >= window {
             return false;
         }
         // What must arrive in order waits for all that is older, wherever it is.
-        let older_is_here = |other: Option<&Delivery>| other.is_some_and(|other| other.number < first.number);
+        let older_is_here = |other: Option<&Delivery>| other.is_some_and(|other| other.place() < first.place());
         let older_is_on_disk = !first.backlog && is_behind_disk(stream, first);
         !self.is_strict(first)
             || (stream.in_flight == 0

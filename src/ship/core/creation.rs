@@ -192,7 +192,12 @@ impl Core {
                 }
                 self.retry_creation(stream, Pace::Fast, away, now);
             }
-            Answer::Denied(detail) | Answer::Invalid(detail) | Answer::NotFound(detail) => {
+            Answer::Denied(detail) => {
+                self.say_trouble(stream, detail);
+                self.retry_creation(stream, Pace::Slow, false, now);
+                self.renew_credentials(now);
+            }
+            Answer::Invalid(detail) | Answer::NotFound(detail) => {
                 self.say_trouble(stream, detail);
                 self.retry_creation(stream, Pace::Slow, false, now);
             }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::super::notice::Notice;
 use super::super::parcel::Parcel;
+use super::refused::Whole;
 use super::stream::{Delivery, Stream};
 use super::{Action, Core};
 use crate::ledger::{Count, End, Ledger};
@@ -181,8 +182,10 @@ impl Core {
             }
         }
         for index in 0..self.streams.len() {
+            self.streams[index].return_suspects();
             self.backlog_to_disk(index);
-            for delivery in std::mem::take(&mut self.streams[index].waiting) {
+            let parts = std::mem::take(&mut self.streams[index].backlog);
+            for delivery in parts.into_iter().chain(std::mem::take(&mut self.streams[index].waiting)) {
                 if delivery.entry.is_some() {
                     self.leave_on_disk(index, delivery);
                 } else {
@@ -200,7 +203,12 @@ impl Core {
     /// A stream cannot be sent to: what came back of it makes room for others.
     pub(super) fn backlog_to_disk(&mut self, index: usize) {
         for delivery in std::mem::take(&mut self.streams[index].backlog) {
-            self.leave_on_disk(index, delivery);
+            if delivery.entry.is_some() {
+                self.leave_on_disk(index, delivery);
+            } else {
+                // A part of what lies there.
+                self.streams[index].put_back(delivery);
+            }
         }
     }
 
@@ -254,6 +262,8 @@ impl Core {
         match what {
             What::Body(mut delivery, purpose) => {
                 delivery.entry = Some(id);
+                let whole = delivery.whole.take();
+                self.release(stream, whole);
                 let full = self.streams[stream].waiting.len() >= WAITING_BODIES_PER_STREAM_MAX;
                 if purpose == Purpose::Room {
                     self.free_bytes(stream, delivery.parcel.memory_bytes());
@@ -268,6 +278,8 @@ impl Core {
                 Some(call) => {
                     call.delivery.entry = Some(id);
                     self.streams[stream].disk.bytes += call.delivery.parcel.memory_bytes();
+                    let whole = call.delivery.whole.take();
+                    self.release(stream, whole);
                 }
                 // It was answered meanwhile.
                 None => self.outbox.push_back(Action::Spool(Request::Done(id))),
@@ -434,16 +446,26 @@ impl Core {
     // ---- ends --------------------------------------------------------------------------------
 
     /// A body that is also on disk has its end.
-    pub(super) fn forget_on_disk(&mut self, stream: usize, delivery: &Delivery) {
+    pub(super) fn forget_on_disk(&mut self, stream: usize, delivery: &mut Delivery) {
         if let Some(entry) = delivery.entry {
             self.streams[stream].disk.bytes -= delivery.parcel.memory_bytes();
             self.outbox.push_back(Action::Spool(Request::Done(entry)));
+        }
+        self.release(stream, delivery.whole.take());
+    }
+
+    /// A part needs the body on disk no more: it has its end, or a place there of its own. With the last one, that body is
+    /// done.
+    fn release(&mut self, stream: usize, whole: Option<Arc<Whole>>) {
+        if let Some(whole) = whole.and_then(Arc::into_inner) {
+            self.streams[stream].disk.bytes -= whole.bytes;
+            self.outbox.push_back(Action::Spool(Request::Done(whole.entry)));
         }
     }
 
     /// At our end: does the next run find it?
     pub(super) fn stays_on_disk(&self, delivery: &Delivery) -> bool {
-        delivery.entry.is_some()
+        delivery.entry.is_some() || delivery.whole.is_some()
     }
 
     /// Counts what is on disk alone.

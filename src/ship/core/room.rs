@@ -17,7 +17,8 @@ impl Core {
         if self.spilling {
             return !self.disk_is_behind();
         }
-        let has_place = self.streams[stream].waiting.len() < WAITING_BODIES_PER_STREAM_MAX;
+        let few = self.streams[stream].waiting.len() < WAITING_BODIES_PER_STREAM_MAX;
+        let has_place = few || (self.streams[stream].refusals.slow && self.accepts_slowly(stream));
         let durable = self.options.disk.is_some_and(|disk| disk.durable);
         (has_place && !(durable && self.disk_is_behind())) || (pressing && self.disk_takes_next(stream))
     }
@@ -42,7 +43,7 @@ impl Core {
         wanted.min(self.options.body_bytes_max.saturating_sub(VISIT_BYTES_MAX) / 2).max(1)
     }
 
-    fn share(&self) -> usize {
+    pub(super) fn share(&self) -> usize {
         self.bound() / self.own_streams
     }
 }

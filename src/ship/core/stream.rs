@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::super::parcel::{Books, Parcel};
 use super::creation::Existence;
+use super::refused::{Refusals, Trial, Whole};
 use crate::ledger::Count;
 use crate::spool::entry::Address;
 use crate::spool::wire::EntryId;
@@ -18,9 +19,9 @@ pub(super) struct Stream {
     /// Something will be sent to it.
     pub begun: bool,
     pub existence: Existence,
-    /// Fresh bodies, by number.
+    /// Fresh bodies, by place.
     pub waiting: VecDeque<Delivery>,
-    /// Bodies that came back from the disk, by number.
+    /// Bodies that came back from the disk, by place.
     pub backlog: VecDeque<Delivery>,
     pub next_number: u64,
     pub in_flight: usize,
@@ -33,6 +34,7 @@ pub(super) struct Stream {
     pub vanished: u32,
     pub trouble_said: bool,
     pub rejection_said: bool,
+    pub refusals: Refusals,
 }
 
 /// A stream's bodies on disk that have no end yet.
@@ -80,6 +82,7 @@ impl Stream {
             vanished: 0,
             trouble_said: false,
             rejection_said: false,
+            refusals: Refusals::default(),
         }
     }
 
@@ -89,7 +92,8 @@ impl Stream {
 
     /// In memory, and in no call.
     pub fn resting(&self) -> impl Iterator<Item = &Delivery> {
-        self.waiting.iter().chain(&self.backlog)
+        let suspects = self.refusals.suspects.iter().map(|suspect| &suspect.delivery);
+        self.waiting.iter().chain(&self.backlog).chain(suspects)
     }
 
     /// It has trouble that only time, or a person, ends.
@@ -101,7 +105,7 @@ impl Stream {
     /// Back to its old place.
     pub fn put_back(&mut self, delivery: Delivery) {
         let queue = if delivery.backlog { &mut self.backlog } else { &mut self.waiting };
-        let place = queue.partition_point(|other| other.number < delivery.number);
+        let place = queue.partition_point(|other| other.place() < delivery.place());
         queue.insert(place, delivery);
     }
 
@@ -109,6 +113,7 @@ impl Stream {
         self.in_flight == 0
             && self.waiting.is_empty()
             && self.backlog.is_empty()
+            && self.refusals.suspects.is_empty()
             && !matches!(self.existence, Existence::BeingCreated { .. })
     }
 }
@@ -122,18 +127,36 @@ pub(super) struct Delivery {
     pub attempts: u32,
     /// An answer was lost: the service may have the events already.
     pub maybe_stored: bool,
-    /// The service, or the SDK, called it wrong.
+    /// Credentials or rights stood in its way.
     pub refused: bool,
     /// Where it lies on disk.
     pub entry: Option<EntryId>,
     /// It came back from there.
     pub backlog: bool,
+    /// The body on disk that it is a part of.
+    pub whole: Option<Arc<Whole>>,
+    pub trial: Trial,
 }
 
 impl Delivery {
     pub fn fresh(parcel: Parcel) -> Delivery {
         let number = parcel.entry.sequence;
-        Delivery { number, parcel, attempts: 0, maybe_stored: false, refused: false, entry: None, backlog: false }
+        Delivery {
+            number,
+            parcel,
+            attempts: 0,
+            maybe_stored: false,
+            refused: false,
+            entry: None,
+            backlog: false,
+            whole: None,
+            trial: Trial::default(),
+        }
+    }
+
+    /// Its place among the stream's.
+    pub fn place(&self) -> (u64, u32) {
+        (self.number, self.trial.first_event)
     }
 
     pub fn from_disk(parcel: Parcel, entry: EntryId) -> Delivery {

@@ -6,6 +6,7 @@ mod disk;
 mod ends;
 mod random;
 mod rate;
+mod refused;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -88,11 +89,13 @@ struct Rig {
     core: Core,
     now: Instant,
     fates: BTreeMap<String, Fate>,
+    /// How often credentials were to be loaded anew.
+    renewals: u32,
 }
 
 impl Rig {
     fn new(streams: usize, options: Options) -> Rig {
-        Rig { core: Core::new(addresses(streams), options), now: clock::now(), fates: BTreeMap::new() }
+        Rig { core: Core::new(addresses(streams), options), now: clock::now(), fates: BTreeMap::new(), renewals: 0 }
     }
 
     /// With streams that exist.
@@ -132,6 +135,10 @@ impl Rig {
     fn act(&mut self) -> Vec<String> {
         let mut actions = Vec::new();
         while let Some(action) = self.core.poll(self.now) {
+            if action == Action::RenewCredentials {
+                self.renewals += 1;
+                continue;
+            }
             let text = self.perform(action);
             actions.push(text);
             assert!(actions.len() < ACTIONS_AT_ONE_INSTANT_MAX, "it asks in a circle: {actions:?}");
@@ -161,6 +168,7 @@ impl Rig {
             Action::CreateStream { stream, .. } => format!("create {stream}"),
             Action::CreateGroup { .. } => "create group".into(),
             Action::Spool(request) => format!("spool {request:?}"),
+            Action::RenewCredentials => unreachable!("counted"),
             Action::Say(notice) => match notice {
                 Notice::Outage { .. } => "say outage".into(),
                 Notice::Reached { .. } => "say reached".into(),

@@ -147,34 +147,32 @@ fn a_call_that_fails_while_others_get_through_rests_on_its_own_and_is_no_outage(
 
 #[test]
 fn a_refused_body_returns_to_its_place_its_stream_is_held_and_the_others_go_on() {
-    for refusal in [denied(), Answer::Invalid("a wrong name".into())] {
-        let mut rig = Rig::ready(2, options(2, 2));
-        rig.offer(0, ["a1", "a2", "a3"]);
-        assert_eq!(rig.act(), ["send a1", "send a2"]);
-        rig.answer("a2", refusal.clone());
-        rig.answer("a1", refusal);
-        rig.offer(1, ["b1"]);
-        assert_eq!(rig.act(), ["say trouble of stream-0", "send b1"]);
-        assert!(rig.pass() <= ms(2_000));
-        assert_eq!(rig.act(), ["send a1"]);
-        rig.answer("b1", ok());
-        assert_eq!(rig.act(), ["send a2"]);
-        rig.answer("a2", denied());
-        assert!(rig.act().is_empty(), "the same trouble is said once");
-        rig.answer("a1", ok());
-        rig.pass();
-        assert_eq!(rig.act(), ["send a2", "send a3"]);
-        rig.answer("a3", ok());
-        rig.answer("a2", denied());
-        assert!(rig.act().is_empty(), "while a body is refused, the success of others ends no trouble");
-        rig.pass();
-        assert_eq!(rig.act(), ["send a2"]);
-        rig.answer("a2", ok());
-        rig.offer(0, ["a4"]);
-        assert_eq!(rig.act(), ["send a4"]);
-        rig.answer("a4", denied());
-        assert_eq!(rig.act(), ["say trouble of stream-0"], "trouble after it has ended is news");
-    }
+    let mut rig = Rig::ready(2, options(2, 2));
+    rig.offer(0, ["a1", "a2", "a3"]);
+    assert_eq!(rig.act(), ["send a1", "send a2"]);
+    rig.answer("a2", denied());
+    rig.answer("a1", denied());
+    rig.offer(1, ["b1"]);
+    assert_eq!(rig.act(), ["say trouble of stream-0", "send b1"]);
+    assert!(rig.pass() <= ms(2_000));
+    assert_eq!(rig.act(), ["send a1"]);
+    rig.answer("b1", ok());
+    assert_eq!(rig.act(), ["send a2"]);
+    rig.answer("a2", denied());
+    assert!(rig.act().is_empty(), "the same trouble is said once");
+    rig.answer("a1", ok());
+    rig.pass();
+    assert_eq!(rig.act(), ["send a2", "send a3"]);
+    rig.answer("a3", ok());
+    rig.answer("a2", denied());
+    assert!(rig.act().is_empty(), "while a body is refused, the success of others ends no trouble");
+    rig.pass();
+    assert_eq!(rig.act(), ["send a2"]);
+    rig.answer("a2", ok());
+    rig.offer(0, ["a4"]);
+    assert_eq!(rig.act(), ["send a4"]);
+    rig.answer("a4", denied());
+    assert_eq!(rig.act(), ["say trouble of stream-0"], "trouble after it has ended is news");
 }
 
 #[test]
@@ -221,4 +219,23 @@ fn a_serial_body_goes_when_all_before_it_are_delivered() {
     rig.answer("a1", ok());
     // What comes after it is dated after it, and need not wait.
     assert_eq!(rig.act(), ["send serial", "send a3"]);
+}
+
+#[test]
+fn credentials_are_asked_for_anew_once_a_hold_and_not_for_every_stream() {
+    let mut rig = Rig::ready(3, options(6, 2));
+    for (stream, names) in [(0, ["a1", "a2"]), (1, ["b1", "b2"]), (2, ["c1", "c2"])] {
+        rig.offer(stream, names);
+    }
+    for round in 1..4 {
+        rig.act();
+        rig.flying().iter().for_each(|name| rig.answer(name, denied()));
+        rig.act();
+        assert_eq!(rig.renewals, round);
+        rig.now += BACKOFF_MAX;
+    }
+    rig.act();
+    rig.flying().iter().for_each(|name| rig.answer(name, Answer::Throttled));
+    rig.act();
+    assert_eq!(rig.renewals, 3);
 }

@@ -67,7 +67,7 @@ impl Desk {
                 Some(Action::Spool(Request::PutBack(id))) => self.kept[id.index as usize].with_ship = false,
                 Some(Action::Spool(request)) => self.asked.push_back(request),
                 Some(Action::Say(notice)) => self.said.push(notice.to_string()),
-                Some(Action::CreateStream { .. } | Action::CreateGroup { .. }) => {}
+                Some(Action::CreateStream { .. } | Action::CreateGroup { .. } | Action::RenewCredentials) => {}
                 None => break,
             }
         }
