@@ -40,7 +40,14 @@ pub enum Verdict {
 
 impl Pump {
     pub fn new(address: Arc<Address>, seed: u64, room: u64) -> Pump {
-        let options = Options { max_in_flight: WINDOW, stream_window: WINDOW, create_group: false, disk: None, seed };
+        let options = Options {
+            max_in_flight: WINDOW,
+            stream_window: WINDOW,
+            create_group: false,
+            disk: None,
+            body_bytes_max: usize::MAX,
+            seed,
+        };
         let core = Core::new(vec![address], options);
         Pump { core, stock: 0, in_core: 0, room, dropped: 0, held_max: 0 }
     }
