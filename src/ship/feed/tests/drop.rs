@@ -181,10 +181,13 @@ fn the_copy_gets_every_byte_once_and_in_order() {
 #[test]
 fn the_marks_of_dropped_lines_go_with_them() {
     let mut rig = Rig::new(RING_BYTES);
-    for _ in 0..3 * RING_BYTES / RING_BYTES_PER_MARK {
-        rig.put(b"x\n");
+    // More than half of what the marks ring takes, each time.
+    for _ in 0..3 {
+        for _ in 0..RING_BYTES / RING_BYTES_PER_MARK * 3 / 4 {
+            rig.put(b"x\n");
+            rig.pass(Duration::from_millis(1));
+        }
         rig.discard(End::CpuShort);
-        rig.pass(Duration::from_millis(1));
     }
     rig.put(b"now\n");
     let expected_ms = rig.now.wall_ms;
