@@ -44,8 +44,8 @@ impl Pump {
             max_in_flight: WINDOW,
             stream_window: WINDOW,
             create_group: false,
-            disk: None,
             body_bytes_max: usize::MAX,
+            disk: None,
             seed,
         };
         let core = Core::new(vec![address], options);

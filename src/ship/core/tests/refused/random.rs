@@ -143,7 +143,7 @@ proptest! {
         steps in prop::collection::vec(step(false), 1..120),
         (max_in_flight, stream_window, seed, gzip) in (1..6usize, 1..5usize, any::<u64>(), prop::bool::weighted(0.1)),
     ) {
-        let world = run(steps, Options { max_in_flight, stream_window, create_group: false, disk: None, seed }, gzip);
+        let world = run(steps, Options { seed, ..options(max_in_flight, stream_window) }, gzip);
         for (stream, offered) in world.offered.iter().enumerate() {
             let good: Vec<_> = offered.iter().filter(|(event, _)| !is_bad(event)).cloned().collect();
             let at = |event: &String| offered.iter().find(|(other, _)| other == event).expect("it was offered").1;
@@ -163,7 +163,7 @@ proptest! {
         steps in prop::collection::vec(step(true), 1..120),
         (max_in_flight, stream_window, seed) in (1..6usize, 1..5usize, any::<u64>()),
     ) {
-        let world = run(steps, Options { max_in_flight, stream_window, create_group: false, disk: None, seed }, false);
+        let world = run(steps, Options { seed, ..options(max_in_flight, stream_window) }, false);
         // Too few to be seen as a spell, and then, of those that go again after one, those that meet the next.
         let lost_max = 2 * (SUSPECTS_MAX as u64 - 1) + SUSPECTS_MAX as u64;
         for (stream, offered) in world.offered.iter().enumerate() {
