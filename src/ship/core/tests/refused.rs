@@ -222,7 +222,7 @@ fn halves_take_the_places_of_the_whole_and_one_that_shares_a_millisecond_waits()
     assert_eq!(desk.act(), ["bad d"]);
     desk.answer("bad d", invalid());
     assert_eq!(desk.act(), ["bad"]);
-    desk.answer("bad", Answer::Throttled);
+    desk.answer("bad", away());
     assert!(desk.act().is_empty());
     desk.pass();
     assert_eq!(desk.act(), ["bad"]);
