@@ -19,6 +19,7 @@ mod moto;
 mod outage;
 mod places;
 mod program;
+mod refused;
 mod server;
 mod service;
 mod stop;
