@@ -126,9 +126,13 @@ pub const RENEWAL_INTERVAL: Duration = BACKOFF_SLOW_FIRST;
 
 /// Bodies that ship may have given to the spool and that are not stored yet; beyond it the disk counts as slow.
 pub const SPOOL_QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How long a writer may be made to wait, with its ring full, before its lines are dropped; and what part (one in so many)
+/// of the time that no shortage lasts is added to what is left of it.
+pub const PATIENCE_MAX: Duration = Duration::from_secs(1);
+pub const PATIENCE_SHARE: u32 = 100;
 /// A ring that was full at every visit for so long is emptied, though there is room for its lines: it fills faster
 /// than one thread can encode.
-pub const CPU_SHORT_AFTER: Duration = Duration::from_secs(1);
+pub const CPU_SHORT_AFTER: Duration = Duration::from_secs(10);
 /// Bodies that came back from the disk and wait for a call: one to go next, one on its way.
 pub const BACKLOG_AHEAD_BODIES: usize = 2;
 /// Streams of adopted runs that are known at the same time; idle ones make room for others.

@@ -45,6 +45,7 @@ const PURE: &[&str] = &[
     "src/ship/date.rs",
     "src/ship/gap.rs",
     "src/ship/parcel.rs",
+    "src/ship/patience.rs",
     "src/ship/pump.rs",
     "src/ship/rate.rs",
     "src/ship/split.rs",

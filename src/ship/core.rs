@@ -6,6 +6,7 @@
 //! This file has the bodies and their calls; `choose` says which goes next, `disk` what goes to the spool and comes
 //! back, `refused` has what the service calls invalid, `creation` has the streams and their groups, `room` says what may be held, `view` lets others watch.
 
+mod backlog;
 mod choose;
 mod creation;
 mod disk;

@@ -15,6 +15,7 @@ pub mod files;
 mod gap;
 pub mod notice;
 pub mod parcel;
+mod patience;
 pub mod pump;
 pub mod rate;
 mod split;

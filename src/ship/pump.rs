@@ -14,6 +14,7 @@ pub use super::feed::Now;
 use super::feed::{Feed, Finished};
 use super::notice::Notice;
 use super::parcel::Parcel;
+use super::patience::Patience;
 use crate::batch::Head;
 use crate::ledger::{End, Ledger};
 use crate::limits::CPU_SHORT_AFTER;
@@ -63,6 +64,7 @@ pub struct Pump {
     dropping_said: bool,
     /// Since when a ring has been full at every visit.
     full_since: Vec<Option<Instant>>,
+    patience: Vec<Patience>,
 }
 
 impl Pump {
@@ -70,6 +72,7 @@ impl Pump {
         let addresses = streams.iter().map(|stream| stream.address.clone()).collect();
         let core = Core::new(addresses, options.core);
         let full_since = vec![None; streams.len()];
+        let patience = vec![Patience::new(); streams.len()];
         let feed = |stream: Stream| {
             Feed::new(stream.ring, Head::new(&stream.address.group, &stream.address.stream), options.linger)
         };
@@ -83,6 +86,7 @@ impl Pump {
             when_full: options.when_full,
             dropping_said: false,
             full_since,
+            patience,
         }
     }
 
@@ -181,8 +185,10 @@ impl Pump {
         if !feed.is_full() {
             self.full_since[index] = None;
         }
-        if !self.has_place(index, all_bytes) {
-            return feed.is_crowded().then(|| self.core.why_full(index));
+        let is_short = feed.is_crowded() && !self.has_place(index, all_bytes);
+        self.patience[index].look(is_short, now);
+        if is_short {
+            return self.patience[index].is_over().then(|| self.core.why_full(index));
         }
         // There is a place, and yet the ring is full whenever we come by: it fills faster than it can be encoded.
         let full_since = feed.is_full().then(|| *self.full_since[index].get_or_insert(now))?;
@@ -248,9 +254,15 @@ impl Pump {
         let all_bytes = self.open_bytes();
         for (index, feed) in self.feeds.iter().enumerate() {
             let has_place = self.has_place(index, all_bytes);
-            // Else an answer wakes us, or a ring that begins to press.
-            let may_sleep =
-                if has_place { feed.may_sleep() } else { feed.may_sleep_unvisited() || self.is_blocked(feed) };
+            // Else an answer wakes us, or a ring that begins to press, or that nobody has patience for any more.
+            let may_sleep = match has_place {
+                true => feed.may_sleep(),
+                false if feed.is_crowded() && self.when_full == WhenFull::Drop => {
+                    due = [due, self.patience[index].due()].into_iter().flatten().min();
+                    true
+                }
+                false => feed.may_sleep_unvisited() || self.is_blocked(feed),
+            };
             if !may_sleep {
                 return None;
             }

@@ -6,16 +6,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::super::notice::Notice;
-use super::super::parcel::Parcel;
 use super::refused::Whole;
-use super::stream::{Delivery, Stream};
+use super::stream::Delivery;
 use super::{Action, Core};
 use crate::ledger::{Count, End, Ledger};
-use crate::limits::{
-    ADOPTED_STREAMS_MAX, BACKLOG_AHEAD_BODIES, BODY_BYTES_TYPICAL, EVENT_AGE_MS_MAX, SPOOL_QUEUE_BYTES_MAX,
-    SPOOL_RETRY, WAITING_BODIES_PER_STREAM_MAX,
-};
-use crate::spool::entry::{Address, Entry};
+use crate::limits::{BODY_BYTES_TYPICAL, SPOOL_QUEUE_BYTES_MAX, SPOOL_RETRY, WAITING_BODIES_PER_STREAM_MAX};
+use crate::spool::entry::Entry;
 use crate::spool::wire::{EntryId, Event, Refusal, Request};
 
 #[derive(Debug, Clone, Copy)]
@@ -28,23 +24,23 @@ pub struct DiskOptions {
 
 /// The spool as the core sees it.
 pub(super) struct Disk {
-    options: Option<DiskOptions>,
+    pub options: Option<DiskOptions>,
     /// Asked to be stored, in this order.
     pending: VecDeque<Pending>,
-    pending_bytes: usize,
-    next_ticket: u64,
-    used_bytes: u64,
+    pub pending_bytes: usize,
+    pub next_ticket: u64,
+    pub used_bytes: u64,
     /// It refused, and is not asked before, unless something is freed.
-    refused_until: Option<Instant>,
-    refused_why: Option<Refusal>,
+    pub refused_until: Option<Instant>,
+    pub refused_why: Option<Refusal>,
     /// Entries that are on disk alone: those, and only those, a Load may bring.
-    alone: u64,
-    adopted_alone: Count,
+    pub alone: u64,
+    pub adopted_alone: Count,
     /// A Load is under way, for all streams but these.
-    loading: Option<Vec<u64>>,
+    pub loading: Option<Vec<u64>>,
     /// There was nothing for all streams but these.
-    nothing_but: Option<Vec<u64>>,
-    dead: bool,
+    pub nothing_but: Option<Vec<u64>>,
+    pub dead: bool,
 }
 
 struct Pending {
@@ -86,7 +82,11 @@ impl Disk {
         }
     }
 
-    fn is_on(&self) -> bool {
+    pub fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    pub(super) fn is_on(&self) -> bool {
         self.options.is_some() && !self.dead
     }
 }
@@ -213,7 +213,7 @@ impl Core {
     }
 
     /// It lies on disk, and need not be in memory as well.
-    fn leave_on_disk(&mut self, index: usize, delivery: Delivery) {
+    pub(super) fn leave_on_disk(&mut self, index: usize, delivery: Delivery) {
         let entry = delivery.entry.expect("it is on disk");
         self.free_bytes(index, delivery.parcel.memory_bytes());
         self.streams[index].disk.leave_alone(delivery.number);
@@ -318,129 +318,6 @@ impl Core {
         // Nothing comes back from there any more, so nothing waits for it.
         self.streams.iter_mut().for_each(|stream| stream.disk.alone = 0);
         self.disk.alone = 0;
-    }
-
-    fn loaded(&mut self, id: EntryId, entry: Entry, wall_ms: i64) {
-        self.disk.loading = None;
-        self.disk.alone = self.disk.alone.saturating_sub(1);
-        let too_old = entry.last_ms < wall_ms - EVENT_AGE_MS_MAX;
-        let (index, parcel) = match self.own_stream(id, &entry.address) {
-            Some(own) => (own, Parcel::back(entry)),
-            None => (self.adopted_stream(&entry.address), Parcel::adopted(entry)),
-        };
-        let delivery = Delivery::from_disk(parcel, id);
-        self.hold_bytes(index, delivery.parcel.memory_bytes());
-        let stream = &mut self.streams[index];
-        if index < self.own_streams {
-            stream.disk.came_back(delivery.number);
-            stream.disk.alone_count -= delivery.parcel.held();
-        } else {
-            stream.disk.bytes += delivery.parcel.memory_bytes();
-            self.disk.adopted_alone -= delivery.parcel.held();
-        }
-        if too_old {
-            // The service would refuse each event: the call can be spared.
-            self.end(index, delivery, |_| End::TooOld);
-        } else if self.spilling {
-            self.leave_on_disk(index, delivery);
-        } else {
-            self.streams[index].begun = true;
-            self.streams[index].put_back(delivery);
-        }
-    }
-
-    fn set_aside(&mut self, run: u32, what: String, count: Count) {
-        self.outbox.push_back(Action::Say(Notice::SetAside { what }));
-        if run == 0 {
-            // Whose it was cannot be read any more; the first stream that has so much there answers for it.
-            let owns = |stream: &&mut Stream| {
-                let there = stream.disk.alone_count;
-                there.bytes >= count.bytes && there.lines >= count.lines
-            };
-            if let Some(stream) = self.streams[..self.own_streams].iter_mut().find(owns) {
-                stream.disk.alone_count -= count;
-                stream.books.ledger.book(End::Unreadable, count);
-            }
-        } else {
-            self.disk.adopted_alone -= count;
-            self.adopted.ledger.book(End::Unreadable, count);
-        }
-    }
-
-    fn own_stream(&self, id: EntryId, address: &Address) -> Option<usize> {
-        let own = &self.streams[..self.own_streams];
-        if id.run == 0 { own.iter().position(|stream| *stream.address == *address) } else { None }
-    }
-
-    /// The place of an adopted run's stream. Bounded: as few of them are in memory, idle ones make room.
-    fn adopted_stream(&mut self, address: &Arc<Address>) -> usize {
-        let adopted = self.own_streams..self.streams.len();
-        if let Some(known) = adopted.clone().find(|index| self.streams[*index].address == *address) {
-            return known;
-        }
-        let group = self.group_of(address);
-        let fresh = Stream::new(address.clone(), group);
-        let is_full = adopted.len() >= ADOPTED_STREAMS_MAX;
-        match adopted.into_iter().find(|index| is_full && self.streams[*index].is_idle()) {
-            Some(idle) => {
-                self.streams[idle] = fresh;
-                idle
-            }
-            None => {
-                self.streams.push(fresh);
-                self.streams.len() - 1
-            }
-        }
-    }
-
-    // ---- from the disk -----------------------------------------------------------------------
-
-    pub(super) fn load(&mut self, now: Instant) -> Option<Action> {
-        if self.disk.refused_until.is_some_and(|until| until <= now) {
-            self.disk.refused_until = None;
-        }
-        if !self.may_load() {
-            return None;
-        }
-        let except = self.troubled(now);
-        if self.disk.nothing_but.as_ref() == Some(&except) {
-            return None;
-        }
-        self.disk.nothing_but = None;
-        self.disk.loading = Some(except.clone());
-        Some(Action::Spool(Request::Load { except }))
-    }
-
-    fn may_load(&self) -> bool {
-        let ahead = self.streams.iter().map(|stream| stream.backlog.len()).sum::<usize>();
-        self.disk.is_on()
-            && self.disk.loading.is_none()
-            && self.disk.alone > 0
-            && ahead < BACKLOG_AHEAD_BODIES
-            && (ahead == 0 || self.held_bytes < self.bound())
-    }
-
-    /// When there may be something to load, or to store, that there is not now: a stream's trouble is over, or the
-    /// spool's.
-    pub(super) fn next_load(&self, now: Instant) -> Option<Instant> {
-        let free = if self.may_load() { Some(self.streams.iter()) } else { None };
-        let troubled = free.into_iter().flatten().filter(|stream| stream.is_troubled(now));
-        // A stream that is being created again has its answer to wake us.
-        troubled.filter_map(|stream| stream.hold_until).chain(self.disk.refused_until).min()
-    }
-
-    fn troubled(&self, now: Instant) -> Vec<u64> {
-        let mut keys: Vec<_> = self.streams.iter().filter(|stream| stream.is_troubled(now)).collect::<Vec<_>>();
-        keys.sort_by_key(|stream| stream.address.key());
-        keys.dedup_by_key(|stream| stream.address.key());
-        keys.into_iter().map(|stream| stream.address.key()).collect()
-    }
-
-    /// Nothing on disk has still to be delivered in this run: bodies of adopted streams in trouble wait for another.
-    pub(super) fn disk_is_empty(&self, now: Instant) -> bool {
-        let only_adopted = self.streams[..self.own_streams].iter().all(|stream| stream.disk.alone == 0);
-        let tried = only_adopted && self.disk.nothing_but.as_ref() == Some(&self.troubled(now));
-        !self.disk.is_on() || (self.disk.pending.is_empty() && (self.disk.alone == 0 || tried))
     }
 
     // ---- ends --------------------------------------------------------------------------------
