@@ -87,7 +87,7 @@ pub struct Shipped {
 /// Ships until every ring has ended and every line has its end. Whatever fails, what is here is booked: the counts are
 /// lost only with a second fault in doing that, for then this panics.
 pub fn run(means: Means, options: &Options) -> Shipped {
-    let Means { streams, sink, spool, control, tee } = means;
+    let Means { streams, sink, mut spool, control, tee } = means;
     let mut pump = Pump::new(streams, pump_options(&sink, options, spool.is_some()), tee);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -95,7 +95,7 @@ pub fn run(means: Means, options: &Options) -> Shipped {
         .max_blocking_threads(crate::limits::SDK_THREADS_MAX)
         .build();
     let shipped = catch_unwind(AssertUnwindSafe(|| {
-        let ship = async { Shipping::new(&mut pump, sink, spool, &control)?.turn_until_over().await };
+        let ship = async { Shipping::new(&mut pump, sink, &mut spool, &control)?.turn_until_over().await };
         runtime.as_ref().map_err(copied)?.block_on(ship)
     }));
     let failed = failure(shipped);
@@ -104,7 +104,7 @@ pub fn run(means: Means, options: &Options) -> Shipped {
             "the shipping thread failed: {why}; what it held and what comes from here on is counted as dropped, and the \
              commands go on"
         );
-        abandon(&mut pump, &control);
+        abandon(&mut pump, spool, &control);
     }
     strays::kill();
     // A resolver that hangs must not hold up our end.
@@ -139,11 +139,26 @@ fn failure(shipped: std::thread::Result<io::Result<()>>) -> Option<String> {
 }
 
 /// After a failure: the intake counts what comes from now on, and what is here ends.
-fn abandon(pump: &mut Pump, control: &Control) {
+fn abandon(pump: &mut Pump, spool: Option<spool::Handle>, control: &Control) {
     pump.abandon_rings();
+    if let Some(spool) = spool {
+        hear_out(pump, spool);
+    }
     wait_for_rings(control, || pump.rings_have_ended());
     Fault::planted("give_up").pass();
     pump.give_up(End::Internal, Now { mono: clock::now(), wall_ms: clock::wall_ms() });
+}
+
+/// What the spool has stored is the next run's, and not dropped.
+fn hear_out(pump: &mut Pump, spool: spool::Handle) {
+    spool.send(Request::End);
+    let until = clock::now() + SPOOL_END_WAIT;
+    while !spool.has_ended() && clock::now() < until {
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+    while let Some(event) = spool.try_next() {
+        pump.spooled(event, Now { mono: clock::now(), wall_ms: clock::wall_ms() });
+    }
 }
 
 /// Each end rings our bell. Should the intake not answer, what it still adds to a ring is booked at the very end.
@@ -169,7 +184,7 @@ struct Shipping<'a> {
     pump: &'a mut Pump,
     /// None: the null sink.
     cloudwatch: Option<CloudWatch>,
-    spool: Option<spool::Handle>,
+    spool: &'a mut Option<spool::Handle>,
     calls: JoinSet<Done>,
     bell: AsyncBell,
     control: &'a Control,
@@ -181,7 +196,7 @@ impl<'a> Shipping<'a> {
     fn new(
         pump: &'a mut Pump,
         sink: Sink,
-        spool: Option<spool::Handle>,
+        spool: &'a mut Option<spool::Handle>,
         control: &'a Control,
     ) -> io::Result<Shipping<'a>> {
         let cloudwatch = match sink {
@@ -244,7 +259,7 @@ impl<'a> Shipping<'a> {
     }
 
     fn hear_spool(&mut self, now: Now) -> bool {
-        let Some(spool) = &self.spool else { return false };
+        let Some(spool) = &*self.spool else { return false };
         let mut heard = false;
         // Before the events: what a dead one has said is all that it will say.
         let is_dead = spool.is_dead();
@@ -253,7 +268,7 @@ impl<'a> Shipping<'a> {
             heard = true;
         }
         if is_dead {
-            self.spool = None;
+            *self.spool = None;
             self.pump.spool_died();
         }
         heard || is_dead
@@ -268,7 +283,7 @@ impl<'a> Shipping<'a> {
                 (Action::Say(notice), _) if notice.is_news() => tracing::info!("{notice}"),
                 (Action::Say(notice), _) => tracing::warn!("{notice}"),
                 (Action::Spool(request), _) => {
-                    if let Some(spool) = &self.spool {
+                    if let Some(spool) = &*self.spool {
                         spool.send(request);
                     }
                 }

@@ -23,6 +23,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::clock;
+use crate::fault::Fault;
 use crate::sys::bell::{AsyncBell, Bell};
 use directory::Root;
 use disk::{Completions, Disk, Std, Uring};
@@ -103,6 +104,13 @@ impl Handle {
     }
 }
 
+/// Also when ship fails: what is stored stays for the next run.
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.send(Request::End);
+    }
+}
+
 /// Makes and locks this run's directory and starts the thread. An error says what failed, on what, and what to do.
 /// `ship_bell` is rung after every event, and when the thread is over.
 pub fn start(options: Options, ship_bell: Arc<Bell>) -> io::Result<Handle> {
@@ -129,6 +137,7 @@ pub fn start(options: Options, ship_bell: Arc<Bell>) -> io::Result<Handle> {
             completions,
             events: event_sender,
             ship_bell,
+            fault: Fault::planted("spool"),
         };
         spool.run(options.uring, directories, tell);
         spool_ended.store(true, Ordering::Release);
@@ -155,6 +164,7 @@ struct Spool {
     completions: Receiver<Completion>,
     events: Sender<Event>,
     ship_bell: Arc<Bell>,
+    fault: Fault,
 }
 
 impl Spool {
@@ -191,6 +201,7 @@ impl Spool {
 
     /// False: it is over.
     fn turn(&mut self, disk: &mut Disk) -> bool {
+        self.fault.pass();
         let now = clock::now();
         while let Ok(completion) = self.completions.try_recv() {
             self.store.completed(completion, now);

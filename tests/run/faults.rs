@@ -38,7 +38,9 @@ fn strike(mut run: Running) -> Ended {
 /// Starts a run whose first thousand lines are acknowledged: with one call at a time, the line after them has come in.
 fn start_into(engine: &str, standin: &Standin, place: &str) -> Running {
     let run = Logpump::new(engine).into_cloudwatch(&standin.url);
-    let run = run.args(&["--flush-interval", "10ms", "--max-in-flight", "1"]);
+    let run = run.args(&["--flush-interval", "10ms", "--max-in-flight", "1", "--drain-timeout", "100s"]);
+    // Nothing is dropped, nor kept for later, but for the fault.
+    let run = run.args(&["--spool-max", "0", "--when-full", "block"]);
     let mut run = plant(run, place).shell(SCRIPT).start();
     for events in [FIRST.0 - 1, FIRST.0] {
         let arrived = || (standin.stats()["events"] == events).then_some(());
@@ -113,6 +115,55 @@ fn a_second_fault_costs_the_counts_and_that_is_in_the_report() {
     assert_eq!(ended.report["ledger_ok"], false, "{:#}", ended.report);
     assert_eq!((ended.total("/read").1, ended.total("/dropped/internal").1), (BYTES, BYTES), "{:#}", ended.report);
     assert!(ended.said.contains("the ship thread panicked"), "{}", ended.said);
+}
+
+#[test]
+fn a_panic_of_the_spool_costs_what_found_no_room_elsewhere() {
+    on_both_engines(|engine| {
+        let run = Logpump::new(engine).into_cloudwatch("http://127.0.0.1:9").args(&["--drain-timeout", "300ms"]);
+        let trigger = run.place("panic");
+        let run = run.env("LOGPUMP_TEST_PANIC", format!("spool:{}", trigger.display())).with_stdin();
+        let mut run = run.shell("seq 1 1000000; read line; seq 1000001 3000000 || exit 99; exit 3").start();
+        // Lines are in it by then.
+        let spool = run.place("spool");
+        let stored = || walk(&spool).then_some(());
+        wait_for("a spool", stored, || format!("{}", spool.display()));
+        std::fs::write(&trigger, "").unwrap();
+        go_on(&mut run);
+        let ended = run.end();
+        assert_eq!((ended.code, ended.total("/read")), (Some(3), (LINES, BYTES)), "{}", ended.said);
+        assert!(ended.said.contains("a fault of logpump's, please report it"), "{}", ended.said);
+        assert_eq!(ended.total("/delivered"), (0, 0), "{:#}", ended.report);
+    });
+}
+
+/// Is there a file with something in it?
+fn walk(directory: &std::path::Path) -> bool {
+    std::fs::read_dir(directory).into_iter().flatten().flatten().any(|entry| {
+        let found = entry.metadata();
+        found.is_ok_and(|found| if found.is_dir() { walk(&entry.path()) } else { found.len() > 0 })
+    })
+}
+
+#[test]
+fn what_was_spooled_when_ship_panics_is_sent_by_the_next_run() {
+    let standin = standin(&["--no-verify"]);
+    let run = Logpump::new("auto").into_cloudwatch("http://127.0.0.1:9");
+    let trigger = run.place("panic");
+    let run = run.env("LOGPUMP_TEST_PANIC", format!("ship:{}", trigger.display())).with_stdin();
+    let place = tempfile::tempdir().unwrap();
+    let kept = place.path().join("spool");
+    let mut run = run.env("LOGPUMP_SPOOL_DIR", &kept).shell("seq 1 1000000; read line; exit 3").start();
+    wait_for("a spool", || walk(&kept).then_some(()), || format!("{}", kept.display()));
+    std::fs::write(&trigger, "").unwrap();
+    drop(run.stdin.take());
+    let ended = run.end();
+    assert_eq!((ended.code, ended.total("/read").0), (Some(3), 1_000_000), "{}", ended.said);
+    let spooled = ended.total("/spooled").0;
+    let next = Logpump::new("auto").into_cloudwatch(&standin.url).env("LOGPUMP_SPOOL_DIR", &kept);
+    let next = next.args(&["--drain-timeout", "3s"]).command(&["true"]).run();
+    // They are for the endpoint that they were meant for, which is not there.
+    assert_eq!(next.total("/adopted").0, spooled, "{:#}\n{:#}", ended.report, next.report);
 }
 
 #[test]

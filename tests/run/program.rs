@@ -61,7 +61,10 @@ impl Logpump {
 
     /// Into group `GROUP`, streams named after the commands.
     pub fn into_cloudwatch(self, url: &str) -> Logpump {
-        self.env("AWS_ACCESS_KEY_ID", "demo").env("AWS_SECRET_ACCESS_KEY", "demo").args(&[
+        // Not one that other runs leave something in.
+        let spool = self.place("spool");
+        let run = self.env("LOGPUMP_SPOOL_DIR", spool);
+        run.env("AWS_ACCESS_KEY_ID", "demo").env("AWS_SECRET_ACCESS_KEY", "demo").args(&[
             "--log-group",
             GROUP,
             "--region",
