@@ -140,7 +140,10 @@ fn oddities(arguments: &RunArguments, destination: &Destination) -> Vec<String> 
     let without =
         |option: &str| format!("{option} does nothing: no --log-group is given, so no line goes to CloudWatch Logs");
     let given = given.into_iter().filter(|(_, given)| *given).map(|(option, _)| option);
-    given.chain(room::given(arguments, destination)).map(without).collect()
+    // A file can be full, too.
+    let into_files = matches!(destination, Destination::Directory { .. });
+    let room = room::given(arguments, destination).filter(|option| !(into_files && *option == "--when-full"));
+    given.chain(room).map(without).collect()
 }
 
 /// Makes the directory and tries a file in it. Err: what to tell the user.

@@ -281,7 +281,7 @@ fn start_ship(
             let streams = rings.into_iter().zip(files).map(|(ring, file)| files::Stream { ring, file }).collect();
             return thread.spawn(move || {
                 let _at_end = tell_main;
-                files::run(streams, options.linger, &control, tee)
+                files::run(streams, &options, &control, tee)
             });
         }
     };

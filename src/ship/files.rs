@@ -1,25 +1,25 @@
 //! The embedded sink: one file a stream, the child's bytes as they are. For machines without AWS, and for tests.
-//! A disk that fails or is full loses nothing: it is tried again, while ring and pipe fill and the child waits.
+//! A disk that fails or is full is tried again while the ring fills. Then `--when-full` decides: lines are dropped, and
+//! the file says where, or pipe and child wait.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+mod log;
+
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use memchr::memchr_iter;
-use rustix::fs::OFlags;
+use memchr::{memchr, memchr_iter, memrchr};
 
 use super::control::{Control, Phase};
 use super::visits::{Left, Visits};
-use super::{Ledgers, Shipped, wait_for_rings};
+use super::{Ledgers, Options, Shipped, WhenFull, wait_for_rings};
 use crate::clock;
 use crate::fault::Fault;
 use crate::ledger::{Count, End, Ledger};
 use crate::limits::{FILE_RETRY, FILE_WRITE_BYTES_MAX};
 use crate::report::tee::Tee;
 use crate::ring::Drainer;
+pub use log::LogFile;
 
 /// One child's output on its way into a file.
 pub struct Stream {
@@ -28,30 +28,15 @@ pub struct Stream {
     pub file: Option<LogFile>,
 }
 
-pub struct LogFile {
-    path: PathBuf,
-    file: File,
-}
-
-impl LogFile {
-    /// Appends to `directory`/`stream`, which is made if it is missing.
-    pub fn open(directory: &Path, stream: &str) -> io::Result<LogFile> {
-        let path = directory.join(file_name(stream));
-        // Not to be kept waiting by a FIFO.
-        let options = OFlags::NONBLOCK.bits() as i32;
-        let file = OpenOptions::new().append(true).create(true).custom_flags(options).open(&path)?;
-        Ok(LogFile { path, file })
-    }
-}
-
 /// A stream's name may hold a slash, a file's may not.
 pub fn file_name(stream: &str) -> String {
     stream.replace('/', "_")
 }
 
 /// Writes until every ring has ended. Whatever fails, what is here is booked: see `ship::run`.
-pub fn run(streams: Vec<Stream>, linger: Duration, control: &Control, mut tee: Option<Tee>) -> Shipped {
-    let mut writers: Vec<_> = streams.into_iter().map(|stream| Writer::new(stream, linger)).collect();
+pub fn run(streams: Vec<Stream>, options: &Options, control: &Control, mut tee: Option<Tee>) -> Shipped {
+    let writer = |stream| Writer::new(stream, options.linger, options.when_full);
+    let mut writers: Vec<_> = streams.into_iter().map(writer).collect();
     let written = catch_unwind(AssertUnwindSafe(|| write(&mut writers, control, &mut tee)));
     let failed = written.is_err();
     if failed {
@@ -106,6 +91,9 @@ struct Writer {
     ledger: Ledger,
     /// The last byte that was booked was not a newline; it ended like this.
     within_line: Option<End>,
+    when_full: WhenFull,
+    /// The beginning of a line was dropped: so is what follows of it.
+    skipping: bool,
     /// The disk failed: nothing is written before.
     retry_at: Option<Instant>,
     failure_said: bool,
@@ -113,28 +101,42 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(stream: Stream, linger: Duration) -> Writer {
+    fn new(stream: Stream, linger: Duration, when_full: WhenFull) -> Writer {
         Writer {
             stream,
             visits: Visits::new(linger),
+            when_full,
             ledger: Ledger::default(),
             within_line: None,
             retry_at: None,
+            skipping: false,
             failure_said: false,
             over: false,
         }
     }
 
+    /// The ring is 3/4 full, and somebody may still write: lines are dropped, or the child would wait.
+    fn is_crowded(&self) -> bool {
+        let ring = &self.stream.ring;
+        self.when_full == WhenFull::Drop && ring.occupied_bytes() >= ring.capacity() / 4 * 3 && !ring.ended()
+    }
+
     fn wants_visit(&self, now: Instant) -> bool {
         match self.retry_at {
             _ if self.over => false,
-            Some(retry_at) => retry_at <= now,
+            Some(retry_at) => retry_at <= now || self.is_crowded(),
             None => self.visits.wanted(&self.stream.ring, now),
         }
     }
 
     fn may_sleep(&self) -> bool {
-        self.over || self.retry_at.is_some() || self.visits.may_sleep(&self.stream.ring)
+        let ring = &self.stream.ring;
+        match self.retry_at {
+            _ if self.over => true,
+            Some(_) if self.when_full == WhenFull::Block || ring.ended() => true,
+            Some(_) => ring.sleep_until(ring.released() + ring.capacity() as u64 / 4 * 3),
+            None => self.visits.may_sleep(ring),
+        }
     }
 
     fn due(&self) -> Option<Instant> {
@@ -148,15 +150,23 @@ impl Writer {
         self.retry_at = None;
         // Not until it is empty: a child that writes as fast as the disk would never let go of this thread.
         while self.stream.ring.released() < seen {
+            if self.skipping {
+                self.skip(copy);
+                continue;
+            }
             let (count, end) = match self.write() {
                 Ok(written) => written,
                 Err(error) => {
                     self.say_failure(&error);
-                    if !give_up {
+                    if give_up {
+                        (self.stream.ring.occupied_bytes(), End::Shutdown)
+                    } else {
+                        if self.is_crowded() {
+                            self.drop_lines(copy);
+                        }
                         self.retry_at = Some(now + FILE_RETRY);
                         return;
                     }
-                    (self.stream.ring.occupied_bytes(), End::Shutdown)
                 }
             };
             copy(&self.stream.ring.occupied()[..count]);
@@ -180,8 +190,41 @@ impl Writer {
         self.end();
     }
 
+    /// Whole lines, so that what is written later begins with one; of a line that fills the ring, all of it that comes.
+    fn drop_lines(&mut self, copy: &mut impl FnMut(&[u8])) {
+        let occupied = self.stream.ring.occupied();
+        let count = memrchr(b'\n', occupied).map_or(occupied.len(), |newline| newline + 1);
+        self.skipping = occupied[count - 1] != b'\n';
+        copy(&occupied[..count]);
+        self.miss(count);
+    }
+
+    /// The rest of a line whose beginning was dropped.
+    fn skip(&mut self, copy: &mut impl FnMut(&[u8])) {
+        let occupied = self.stream.ring.occupied();
+        let newline = memchr(b'\n', occupied);
+        let count = newline.map_or(occupied.len(), |newline| newline + 1);
+        self.skipping = newline.is_none();
+        copy(&occupied[..count]);
+        self.miss(count);
+    }
+
+    fn miss(&mut self, count: usize) {
+        let before = self.ledger.read;
+        self.book(count, End::DiskSlow);
+        if let Some(log) = &mut self.stream.file {
+            let lines = self.ledger.read.lines - before.lines;
+            log.missed(End::DiskSlow, Count::new(lines, count as u64));
+        }
+    }
+
     fn end(&mut self) {
         self.over = true;
+        if let Some(log) = &mut self.stream.file {
+            // Perhaps there is room again; if not, the report has the number.
+            let _ = log.mark();
+            self.ledger.markers = log.markers();
+        }
         if let Some(end) = self.within_line.take() {
             self.ledger.read.lines += 1;
             self.ledger.book(end, Count::new(1, 0));
@@ -193,14 +236,7 @@ impl Writer {
         let occupied = self.stream.ring.occupied();
         let Some(log) = &mut self.stream.file else { return Ok((occupied.len(), End::NoSink)) };
         let chunk = &occupied[..occupied.len().min(FILE_WRITE_BYTES_MAX)];
-        loop {
-            match log.file.write(chunk) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => return Ok((count, End::Delivered)),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        Ok((log.write(chunk)?, End::Delivered))
     }
 
     /// The first `count` occupied bytes have ended like this.
@@ -217,11 +253,20 @@ impl Writer {
         if !std::mem::replace(&mut self.failure_said, true)
             && let Some(log) = &self.stream.file
         {
-            let path = log.path.display();
-            tracing::error!(
-                "cannot write {path}: {error}; lines are kept and written again while the child waits: free some space"
-            );
+            let then = match self.when_full {
+                WhenFull::Drop => "lines are kept and written again; when memory is full they are dropped and counted",
+                WhenFull::Block => "lines are kept and written again while the child waits",
+            };
+            tracing::error!("cannot write {}: {error}; {then}{}", log.path().display(), remedy(error));
         }
+    }
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::ENOSPC | libc::EDQUOT) => ": free some space",
+        Some(libc::EAGAIN) => ": it is a pipe that nobody reads, or not fast enough",
+        _ => "",
     }
 }
 

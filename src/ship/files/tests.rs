@@ -5,6 +5,7 @@ use crate::ring::{Filler, ring};
 use crate::sys::bell::Bell;
 use std::io::Read;
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 const RING_BYTES: usize = 64 * 1024;
@@ -30,7 +31,12 @@ impl Rig {
         let (filler, ring) = ring(RING_BYTES, &Bell::new().unwrap(), &Bell::new().unwrap()).unwrap();
         let directory = TempDir::new().unwrap();
         let file = Some(good_disk(&directory));
-        Rig { filler, writer: Writer::new(Stream { ring, file }, LINGER), directory, now: clock::now() }
+        Rig {
+            filler,
+            writer: Writer::new(Stream { ring, file }, LINGER, WhenFull::Block),
+            directory,
+            now: clock::now(),
+        }
     }
 
     fn put(&mut self, bytes: &[u8]) {
@@ -119,6 +125,72 @@ fn giving_up_on_a_full_disk_books_what_is_left_and_a_line_as_its_last_part_ended
     assert_eq!(rig.written(), "one\nhalf of tw");
 }
 
+/// Lines of 16 bytes.
+fn lines(bytes: usize) -> Vec<u8> {
+    b"fifteen letters\n".repeat(bytes / 16)
+}
+
+#[test]
+fn a_full_disk_is_tried_until_the_ring_is_crowded_and_then_whole_lines_are_dropped_and_the_file_says_so() {
+    let mut rig = Rig::new();
+    rig.writer.when_full = WhenFull::Drop;
+    rig.put(b"one\nhalf of tw");
+    rig.visit(false);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let good = std::mem::replace(&mut rig.writer.stream.file.as_mut().unwrap().file, full);
+    rig.put(b"o\n");
+    rig.now = rig.writer.due().unwrap();
+    rig.visit(false);
+    assert!(!rig.writer.wants_visit(rig.now) && rig.writer.may_sleep(), "it is kept");
+    rig.put(&lines(RING_BYTES / 4 * 3));
+    assert!(!rig.writer.may_sleep());
+    rig.put(b"a line that goes");
+    rig.visit(false);
+    let dropped = (1 + RING_BYTES as u64 / 64 * 3, 2 + RING_BYTES as u64 / 4 * 3);
+    assert_eq!(rig.ended(End::DiskSlow), dropped);
+    assert_eq!(rig.writer.stream.ring.occupied(), b"a line that goes");
+    // Room again, in the file that has half a line.
+    rig.writer.stream.file.as_mut().unwrap().file = good;
+    rig.put(b" on\nlast\n");
+    rig.now = rig.writer.due().unwrap();
+    rig.visit(false);
+    let marker = "logpump: dropped 3073 lines (49 KB) here: disk_slow";
+    assert_eq!(rig.written(), format!("one\nhalf of tw\n{marker}\na line that goes on\nlast\n"));
+    assert_eq!(rig.ended(End::Delivered), (3, 14 + 20 + 5));
+    rig.filler.end();
+    rig.visit(false);
+    assert_eq!(rig.writer.ledger.markers, 1);
+}
+
+#[test]
+fn of_a_line_that_fills_the_ring_nothing_is_written_later() {
+    let mut rig = Rig::new();
+    rig.writer.when_full = WhenFull::Drop;
+    rig.writer.stream.file = Some(full_disk());
+    rig.put(&vec![b'x'; RING_BYTES]);
+    rig.visit(false);
+    rig.writer.stream.file = Some(good_disk(&rig.directory));
+    rig.put(b"its end\nnext\n");
+    rig.now = rig.writer.due().unwrap();
+    rig.visit(false);
+    assert_eq!(rig.ended(End::DiskSlow), (1, RING_BYTES as u64 + 8));
+    assert!(rig.written().ends_with("next\n") && !rig.written().contains("its end"), "{}", rig.written());
+}
+
+#[test]
+fn once_the_child_has_ended_lines_are_kept_however_full_the_ring_is() {
+    let mut rig = Rig::new();
+    rig.writer.when_full = WhenFull::Drop;
+    rig.writer.stream.file = Some(full_disk());
+    rig.put(&lines(RING_BYTES));
+    rig.filler.end();
+    rig.visit(false);
+    assert!(rig.writer.may_sleep() && !rig.writer.wants_visit(rig.now));
+    assert_eq!(rig.ended(End::DiskSlow), (0, 0));
+    rig.visit(true);
+    assert_eq!(rig.ended(End::Shutdown), (RING_BYTES as u64 / 16, RING_BYTES as u64));
+}
+
 #[test]
 fn with_nowhere_to_write_to_lines_are_taken_and_booked_as_dropped() {
     let mut rig = Rig::new();
@@ -139,7 +211,7 @@ fn a_visit_ends_though_the_child_never_pauses() {
     // Written to a pipe, every write waits for a reader, who adds as much to the ring before.
     let (mut reader, file) = std::io::pipe().unwrap();
     rustix::pipe::fcntl_setpipe_size(&file, PAGE).unwrap();
-    writer.stream.file = Some(LogFile { path: PathBuf::new(), file: OwnedFd::from(file).into() });
+    writer.stream.file = Some(LogFile::of(PathBuf::new(), OwnedFd::from(file).into()));
     filler.publish(RING_BYTES / 2, 0);
     let child = std::thread::spawn(move || {
         for _ in 0..BYTES_MAX / PAGE {
