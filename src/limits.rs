@@ -41,12 +41,16 @@ pub const RING_BYTES_MIN: usize = 16 * 1024;
 pub const RING_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// All rings together take at most this part of `--memory-max`: one in so many bytes.
 pub const RINGS_PART: usize = 4;
+/// With less room than this a ring counts as full. A child may have set its pipe to packets (O_DIRECT), of at most PIPE_BUF
+/// bytes each, and the kernel throws away what of a packet does not fit into a read. Source: pipe(2).
+pub const READ_BYTES_MIN: usize = 4096;
 /// One mark for this many ring bytes: a mark dates the bytes of at most one read, and at most one is made a millisecond.
 pub const RING_BYTES_PER_MARK: usize = 256;
 /// What a mark takes of memory.
 pub const MARK_BYTES: usize = 16;
 
 const _: () = assert!(RING_BYTES_MIN.is_power_of_two() && RING_BYTES_MAX.is_power_of_two());
+const _: () = assert!(READ_BYTES_MIN <= RING_BYTES_MIN / 4);
 
 // ---- Pacing ----------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ use rustix::io::Errno;
 
 use super::pacing::Pacing;
 use super::{Discarded, Source};
+use crate::limits::READ_BYTES_MIN;
 use crate::ring::Filler;
 use crate::sys::uring::Read;
 
@@ -82,7 +83,7 @@ impl Slot {
 
     /// There is nowhere to read to. Where ship is gone, there always is.
     pub fn is_full(&mut self) -> bool {
-        self.filler.vacant().is_empty() && !self.filler.is_abandoned()
+        self.filler.vacant().len() < READ_BYTES_MIN && !self.filler.is_abandoned()
     }
 
     /// The read of this pipe. Where it goes to is decided here: ship may be gone by the time it is done.

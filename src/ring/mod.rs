@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use ringbuf::traits::{Consumer, Producer, Split};
 use ringbuf::{HeapCons, HeapProd, HeapRb};
 
-use crate::limits::{MARK_BYTES, RING_BYTES_PER_MARK};
+use crate::limits::{MARK_BYTES, READ_BYTES_MIN, RING_BYTES_PER_MARK};
 use crate::sys::bell::Bell;
 use crate::sys::mirror::{DrainEnd, FillEnd, byte_ring};
 use wake::Wake;
@@ -154,6 +154,11 @@ impl Drainer {
 
     pub fn occupied_bytes(&self) -> usize {
         self.drain.occupied_bytes()
+    }
+
+    /// Intake has no room to read into.
+    pub fn is_full(&self) -> bool {
+        self.capacity() - self.occupied_bytes() < READ_BYTES_MIN
     }
 
     /// The occupied slice and, beside it, the dates of its bytes.

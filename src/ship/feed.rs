@@ -167,7 +167,7 @@ impl Feed {
 
     /// Intake has no room to read into.
     pub fn is_full(&self) -> bool {
-        self.ring.occupied_bytes() == self.ring.capacity() && !self.ring.ended()
+        self.ring.is_full() && !self.ring.ended()
     }
 
     /// Arms the ring's wake-up for a feed that cannot be visited now: when it begins to press, and then when it gets
