@@ -183,6 +183,13 @@ impl Tee {
     }
 }
 
+/// Whatever ends the shipping thread: what was held back is copied, or counts as dropped.
+impl Drop for Tee {
+    fn drop(&mut self) {
+        (0..self.unfinished.len()).for_each(|stream| self.end(stream));
+    }
+}
+
 impl TeeWriter {
     /// Waits for the last lines, but not longer than until `deadline`. What was dropped: lines and bytes.
     pub fn finish(self, deadline: Instant) -> (u64, u64) {
@@ -240,6 +247,15 @@ mod tests {
         let chunks = sent(tee, &receiver);
         assert_eq!(chunks.len(), TEE_CHUNKS_MAX);
         assert!(chunks.iter().all(|chunk| *chunk == line.repeat(lines_per_chunk)));
+    }
+
+    #[test]
+    fn what_is_held_back_when_nobody_ends_a_stream_is_copied_or_counted() {
+        let (mut tee, receiver) = tee(2);
+        tee.copy(0, b"one\ntw");
+        let counts = tee.counts.clone();
+        assert_eq!(sent(tee, &receiver).concat(), b"one\ntw\n");
+        assert_eq!(counts.dropped(), (2, 7));
     }
 
     #[test]
