@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::os::fd::AsFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::time::{Duration, Instant};
 
 use logpump::child::{Event, SpawnError, Spec, StopOptions, Supervisor, Terminal};
@@ -27,6 +27,7 @@ pub const TESTS: &[Test] = &[
     ("ends_are_seen_without_a_pidfd", ends_are_seen_without_a_pidfd),
     ("a_parent_that_ignores_sigchld_costs_no_exit_code", a_parent_that_ignores_sigchld_costs_no_exit_code),
     ("an_orphan_is_reaped", an_orphan_is_reaped),
+    ("two_hundred_orphans_at_once_are_reaped_and_change_no_exit_code", two_hundred_orphans_at_once_are_reaped),
     ("a_childs_end_is_not_stolen_from_its_owner", a_childs_end_is_not_stolen_from_its_owner),
     ("waiting_ends_by_wake_and_by_deadline", waiting_ends_by_wake_and_by_deadline),
     ("an_idle_supervisor_is_not_woken", an_idle_supervisor_is_not_woken),
@@ -211,6 +212,35 @@ fn an_orphan_is_reaped() {
     observed.close_stdin();
     let outcome = observed.finish();
     assert_eq!(outcome.like("ended"), ["ended 0 exit code 0"]);
+}
+
+fn two_hundred_orphans_at_once_are_reaped() {
+    // Each shell in the middle ends at once; the orphans end with a code of their own when the FIFO's writer is gone.
+    let place = tempfile::tempdir().unwrap();
+    let fifo = place.path().join("fifo");
+    let make = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
+    assert!(make.success());
+    let orphans =
+        "n=0; while [ $n -lt 200 ]; do sh -c 'sh -c \"read x; exit 7\" <\"$FIFO\" & exit'; n=$((n + 1)); done";
+    let mut command = command(&["--subreaper", "--", "sh", "-c", &format!("{orphans}; echo begun; cat; exit 3")]);
+    command.env("FIFO", &fifo);
+    let mut observed = Observed::start(command);
+    observed.wait_for("begun");
+    let pid = observed.pid().as_raw_pid();
+    let children = || {
+        let listed = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        listed.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    until("all are orphans", || children().len() == 201);
+    until("the orphans are reaped", || {
+        // Who waits to open it for reading may now, and finds its end. Some may only come to that.
+        drop(fs::OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(&fifo));
+        children().len() == 1
+    });
+    observed.close_stdin();
+    let outcome = observed.finish();
+    assert_eq!(outcome.like("ended"), ["ended 0 exit code 3"]);
+    assert_eq!(outcome.like("warning"), [""; 0]);
 }
 
 fn a_childs_end_is_not_stolen_from_its_owner() {

@@ -13,6 +13,7 @@ mod faults;
 mod files;
 mod help;
 mod hostile;
+mod init;
 mod loss;
 mod many;
 mod moto;
