@@ -42,8 +42,8 @@ pub struct Options {
 
 /// CreateLogStream calls a second of an account and region. Source: CloudWatch Logs quotas.
 const CREATIONS_PER_S: u64 = 50;
-/// Bodies of 1.25 MiB in a spool of 1.5 GiB.
-const ROOM_BODIES: u64 = 1200;
+/// What a pump may hold, in seconds of its share: a share of 5 bodies of 1.25 MiB a second makes that 1.5 GiB.
+const ROOM_S: f64 = 240.0;
 
 pub fn run(options: &Options) -> ExitCode {
     println!("{} pumps share {} calls/s, 15 to 35 ms each, seed {}", options.pumps, options.quota, options.seed);
@@ -95,7 +95,7 @@ fn scenarios(options: &Options) -> Vec<Scenario> {
         work: options.work.unwrap_or((40.0 * share_per_s) as u64),
         fresh_per_s: 0.0,
         fresh_spread: 0.0,
-        room: ROOM_BODIES,
+        room: (ROOM_S * share_per_s) as u64,
         seed: options.seed,
     };
     let fresh_per_s = options.fresh.unwrap_or(share_per_s / 5.0);

@@ -28,10 +28,11 @@ impl Plot {
         let (calls, stored) = (sums(&seen.calls), sums(&seen.stored));
         let quota = scenario.quota_per_s as f64 / 10.0;
         let panel = Panel { top: top + TOP, height: PANEL_HEIGHT - TOP - BOTTOM, bins: calls.len(), quota };
-        let mean = f64::from(calls.iter().sum::<u32>()) / calls.len() as f64;
+        let later = &calls[calls.len().min(10)..];
+        let mean = f64::from(later.iter().sum::<u32>()) / later.len().max(1) as f64;
         let out = &mut self.panels;
         let title = format!(
-            "{}: calls in every 100 ms; the quota is {quota:.0}, their mean {mean:.0}, the first {}",
+            "{}: calls in every 100 ms: first {}, mean after the first second {mean:.0}, quota {quota:.0}",
             scenario.name, calls[0]
         );
         write_text(out, LEFT, top + TOP - 12.0, "start", &title);
