@@ -57,11 +57,11 @@ impl Watch {
                 if event.timestamp_ms != *timestamp_ms {
                     return Err(format!("{} was dated {} and is now {timestamp_ms}", what(), event.timestamp_ms));
                 }
-                if event.body != body.hash {
+                if event.body != body.hash && !event.refused {
                     return Err(format!("{} is sent in another body than before", what()));
                 }
             }
-            (event.body, event.timestamp_ms, event.flying) = (body.hash, *timestamp_ms, true);
+            (event.body, event.timestamp_ms, event.flying, event.refused) = (body.hash, *timestamp_ms, true, false);
             seen.duplicates += u64::from(event.maybe_stored);
         }
         seen.calls += 1;
@@ -99,10 +99,12 @@ impl Watch {
                     event.maybe_stored = true;
                     event.may_double += 1;
                 }
+                Answer::Invalid(_) => event.refused = true,
                 _ => {}
             }
         }
-        if let Answer::Accepted(_) = answer {
+        // What was called invalid is as if it were not sent yet: it may come in parts.
+        if let Answer::Accepted(_) | Answer::Invalid(_) = answer {
             seen.unsettled.retain(|other| other.hash != body.hash);
         }
     }
@@ -178,11 +180,17 @@ impl Watch {
                 counts[End::Shutdown as usize].1 += blank;
             }
         }
+        // Which of the refused events prove bad, and which are kept to the end, is for logpump to say.
+        let rejected = ledger.ended(End::Invalid);
+        for counts in [&mut expected, &mut booked] {
+            let invalid = std::mem::take(&mut counts[End::Invalid as usize].1);
+            counts[End::Shutdown as usize].1 += invalid;
+        }
         if let Some((expected, booked)) = expected.iter().zip(&booked).find(|(expected, booked)| expected != booked) {
             return Err(format!("stream {stream}: {expected:?} happened, {booked:?} is in the books"));
         }
         let left = expected[End::Shutdown as usize].1;
-        if !gave_up && left != Count::default() {
+        if !gave_up && left != rejected {
             return Err(format!("stream {stream}: {left:?} are dropped, and nobody gave up"));
         }
         let counted = [ledger.calls, ledger.retries, ledger.duplicates];

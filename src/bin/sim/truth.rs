@@ -16,6 +16,8 @@ pub struct Event {
     pub poisoned: bool,
     /// The body that it was last sent in, by hash; 0 before.
     pub body: u64,
+    /// That one was called invalid: a part of it may be sent instead.
+    pub refused: bool,
     pub timestamp_ms: i64,
     pub flying: bool,
     /// An answer for it was lost in this run of logpump.
@@ -58,6 +60,7 @@ impl Truth {
                 text_bytes,
                 poisoned,
                 body: 0,
+                refused: false,
                 timestamp_ms: 0,
                 flying: false,
                 maybe_stored: false,
