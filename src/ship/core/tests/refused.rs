@@ -1,6 +1,7 @@
 //! Bodies that the service calls invalid, for one event in them or for all: real bodies go in, and what is sent is read
 //! as the service would.
 
+mod disk;
 mod random;
 
 use super::*;
@@ -22,6 +23,10 @@ struct Desk {
     notices: Vec<Notice>,
     offered: Vec<Count>,
     gzip: bool,
+    /// Of the spool, which is only asked in some tests: what it is asked for, what it stored and what it may forget.
+    asked: VecDeque<Request>,
+    stored_entries: u32,
+    done: Vec<u32>,
 }
 
 fn invalid() -> Answer {
@@ -53,7 +58,18 @@ impl Desk {
         }
         let stored = vec![Vec::new(); streams];
         let offered = vec![Count::default(); streams];
-        Desk { core, now, flying: Vec::new(), stored, notices: Vec::new(), offered, gzip: false }
+        Desk {
+            core,
+            now,
+            flying: Vec::new(),
+            stored,
+            notices: Vec::new(),
+            offered,
+            gzip: false,
+            asked: VecDeque::new(),
+            stored_entries: 0,
+            done: Vec::new(),
+        }
     }
 
     /// Messages in words; a millisecond passes where there is a `|`.
@@ -94,8 +110,9 @@ impl Desk {
                 Action::Say(notice) => self.notices.push(notice),
                 Action::RenewCredentials => {}
                 Action::CreateStream { stream, .. } => self.core.stream_created(stream, ok(), self.now),
-                Action::CreateGroup { .. } | Action::Spool(_) => {
-                    unreachable!("no group is missing, and there is no spool")
+                Action::Spool(request) => self.asked.push_back(request),
+                Action::CreateGroup { .. } => {
+                    unreachable!("no group is missing")
                 }
             }
             assert!(texts.len() < ACTIONS_AT_ONE_INSTANT_MAX, "it asks in a circle: {texts:?}");
@@ -114,6 +131,7 @@ impl Desk {
     fn answer_at(&mut self, place: usize, answer: Answer) {
         let (call, stream, events) = self.flying.remove(place);
         if matches!(answer, Answer::Accepted(_) | Answer::Unavailable { lost: true, .. }) {
+            self.stored.resize(self.core.streams.len(), Vec::new());
             self.stored[stream].extend(events);
         }
         self.core.answered(call, answer, self.now);
@@ -156,17 +174,22 @@ impl Desk {
     fn check(&self) {
         let core = &self.core;
         for (index, stream) in core.streams.iter().enumerate() {
-            let suspects = stream.refusals.suspects.iter().map(|suspect| &suspect.delivery);
-            assert!(suspects.len() < 3 && (suspects.len() == 0 || !stream.refusals.slow));
+            let suspects = stream.refusals.suspects.len();
+            assert!(suspects < 3 && (suspects == 0 || !stream.refusals.slow));
             let calls = core.calls.iter().flatten().filter(|call| call.stream == index).map(|call| &call.delivery);
-            let bytes: usize =
-                stream.waiting.iter().chain(suspects).chain(calls).map(|held| held.parcel.memory_bytes()).sum();
-            assert_eq!(stream.held_bytes, bytes);
-            assert!(stream.waiting.iter().is_sorted_by_key(Delivery::place), "bodies lost their places");
-            let mut ledger = stream.books.ledger.clone();
-            ledger.in_memory = core.held(index);
-            assert_eq!(ledger.imbalance(), None, "{}", stream.name());
+            let pending = core.pending().filter(|(owner, _)| *owner == index).map(|(_, delivery)| delivery);
+            let held = stream.resting().chain(calls).chain(pending);
+            assert_eq!(stream.held_bytes, held.map(|held| held.parcel.memory_bytes()).sum::<usize>());
+            for queue in [&stream.waiting, &stream.backlog] {
+                assert!(queue.iter().is_sorted_by_key(Delivery::place), "bodies lost their places");
+            }
+            if index < core.own_streams {
+                let mut ledger = stream.books.ledger.clone();
+                (ledger.in_memory, ledger.spooled) = (core.held(index), core.spooled_of(index));
+                assert_eq!(ledger.imbalance(), None, "{}", stream.name());
+            }
         }
+        assert_eq!(core.adopted_ledger().imbalance(), None);
         assert_eq!(core.held_bytes, core.streams.iter().map(|stream| stream.held_bytes).sum::<usize>());
     }
 }
