@@ -73,7 +73,11 @@ impl Std {
             self.lanes[lane as usize] = self.start(lane);
         }
         match &self.lanes[lane as usize] {
-            Some(sender) => drop(sender.send(op)),
+            Some(sender) => {
+                if sender.send(op).is_err() {
+                    self.completions.tell(lane, Err(io::Error::other("the thread of its lane is gone")));
+                }
+            }
             // No thread to be had: slower, but it works.
             None => self.completions.tell(lane, perform(&self.directories, &mut None, op)),
         }

@@ -245,3 +245,45 @@ fn a_spool_that_is_full_says_so_and_takes_more_once_there_is_room() {
     rig.store(entry("s", 2, 1_200_000), true);
     rig.end();
 }
+
+#[test]
+fn a_handle_that_is_dropped_ends_the_thread_and_keeps_what_is_there() {
+    for uring in engines() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut rig = Rig::start(directory.path(), uring);
+        rig.store(entry("s", 0, 10), true);
+        let (over, bell) = (rig.spool.over.clone(), rig.bell.clone());
+        drop(rig);
+        let deadline = clock::now() + DEADLINE;
+        while !over.load(Ordering::Acquire) {
+            assert!(clock::now() < deadline, "the thread goes on");
+            bell.wait(Some(Duration::from_millis(10)));
+        }
+        let mut next = Rig::start(directory.path(), uring);
+        assert_eq!(next.load().unwrap().1, entry("s", 0, 10));
+        next.end();
+    }
+}
+
+#[test]
+fn a_directory_that_another_process_has_locked_is_left_to_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = Root::open(directory.path()).unwrap();
+    drop(root.create(7).unwrap());
+    fs::write(directory.path().join("0000000000000007/00000000.seg"), "what another run wrote").unwrap();
+    let mut holder = std::process::Command::new("flock")
+        .args(["--exclusive", "--no-fork"])
+        .arg(directory.path().join("0000000000000007/lock"))
+        .args(["sh", "-c", "echo locked; exec cat"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("flock of util-linux is there");
+    let mut said = [0; 6];
+    io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut said).unwrap();
+    assert_eq!((&said, root.adopt().0.len()), (b"locked", 0));
+    drop(holder.stdin.take());
+    holder.wait().unwrap();
+    let adopted = root.adopt().0;
+    assert_eq!((adopted.len(), adopted[0].1.segments.len()), (1, 1));
+}

@@ -272,7 +272,9 @@ impl Store {
                     self.load.fetching = None;
                     return;
                 }
-                self.say_unreadable(segment, at, &error);
+                if self.load.failures == SPOOL_READS_MAX {
+                    self.say_unreadable(segment, at, &error);
+                }
                 if let Some((id, head, at)) = self.load.fetching.take() {
                     self.keep_whole(segment);
                     self.spoiled(id, &head, at);
