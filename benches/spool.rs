@@ -27,7 +27,7 @@ fn main() {
     };
     let gib: f64 = arguments.get(1).map_or(1.0, |gib| gib.parse().expect("GIB is a number"));
     let entries = (gib * f64::from(1 << 30) / PAYLOAD_BYTES as f64) as u64;
-    let mib = entries * PAYLOAD_BYTES as u64 >> 20;
+    let mib = (entries * PAYLOAD_BYTES as u64) >> 20;
     println!("{mib} MiB in {}", directory.display());
     println!("{:<26}{:>10}{:>12}{:>14}", "", "MB/s", "of dd", "CPU s");
     for _ in 0..ROUNDS {

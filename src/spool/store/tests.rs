@@ -30,7 +30,7 @@ fn entry(stream: u8, sequence: u64, payload_bytes: usize) -> Entry {
         sequence,
         first_ms: 5,
         last_ms: 9,
-        serial: sequence % 2 == 0,
+        serial: sequence.is_multiple_of(2),
         gzip: false,
         raw_lengths: vec![7, 11],
         pieces: vec![Piece { event: 1, line: sequence, ends: true }],
@@ -224,6 +224,7 @@ fn a_record_that_failed_is_taken_back_and_the_next_one_tried() {
             [Event::Refused { ticket: 2, why }] => assert_eq!(matches!(why, Refusal::Full(_)), full, "{why:?}"),
             other => panic!("{other:?}"),
         }
+        assert_eq!(rig.disk.segment_bytes().len() as u64, rig.store.segment(own(0)).unwrap().length);
         let third = rig.store(entry(0, 2, 300), true);
         assert_eq!((third.segment, third.index), (0, 1));
         let mut rig = rig.restart();
