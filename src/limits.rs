@@ -160,6 +160,8 @@ pub const RATE_MIN_PER_S: f64 = 1.0;
 /// A limit that has grown to this is none: it is the default quota of a whole account and region.
 /// Source: CloudWatch Logs quotas.
 pub const RATE_FREE_PER_S: f64 = 5_000.0;
+/// An outage that lasts so long is said; the first, if nothing ever got through, at once.
+pub const OUTAGE_SAID_AFTER: Duration = Duration::from_secs(5);
 /// Throttling that has lasted so long is worth a message.
 pub const THROTTLED_BEFORE_SAID: Duration = Duration::from_secs(30);
 /// What "the calls used lately" means: about the last second.

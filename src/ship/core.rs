@@ -25,7 +25,7 @@ use super::notice::Notice;
 use super::parcel::{Books, Label, Parcel};
 use super::rate::Rate;
 use crate::ledger::{Count, End};
-use crate::limits::{RENEWAL_INTERVAL, THROTTLED_BEFORE_SAID};
+use crate::limits::{OUTAGE_SAID_AFTER, RENEWAL_INTERVAL, THROTTLED_BEFORE_SAID};
 use crate::spool::entry::{Address, Entry};
 use crate::spool::wire::Request;
 use creation::{Existence, Group};
@@ -87,6 +87,7 @@ pub struct Core {
     disk: Disk,
     /// Since when no call has got through.
     outage_since: Option<Instant>,
+    outage_said: bool,
     /// How many calls of any kind got through: whether one did since another was sent.
     successes: u64,
     /// The stream that is looked at first, so that all have their turn.
@@ -118,6 +119,7 @@ impl Core {
             groups: Vec::new(),
             disk: Disk::new(options.disk),
             outage_since: None,
+            outage_said: false,
             successes: 0,
             turn: 0,
             backlog_turn: false,
@@ -175,6 +177,12 @@ impl Core {
         match answer {
             Answer::Accepted(rejected) => self.accepted(flown, rejected, now),
             Answer::Throttled => self.throttled(call, flown, now),
+            Answer::Unavailable { detail, lost } if flown.stream >= self.own_streams => {
+                flown.delivery.maybe_stored |= lost;
+                let stream = flown.stream;
+                self.put_back(flown);
+                self.adopted_is_away(stream, detail, now);
+            }
             Answer::Unavailable { detail, lost } => {
                 flown.delivery.maybe_stored |= lost;
                 let away = self.is_away(flown.sent_after);
@@ -337,16 +345,29 @@ impl Core {
         self.successes == sent_after
     }
 
+    /// Said at once if nothing ever got through; later only what lasts, for a service may fail every other call.
     fn outage(&mut self, detail: String, now: Instant) {
-        if self.outage_since.is_none() {
-            self.outage_since = Some(now);
+        let since = *self.outage_since.get_or_insert(now);
+        if (self.successes == 0 || now - since >= OUTAGE_SAID_AFTER) && !std::mem::replace(&mut self.outage_said, true)
+        {
             self.outbox.push_back(Action::Say(Notice::Outage { detail }));
         }
     }
 
+    /// What an ended run left may be for another region or endpoint: it holds up nothing of ours, and waits on disk.
+    fn adopted_is_away(&mut self, stream: usize, detail: String, now: Instant) {
+        self.hold(stream, now);
+        self.say_trouble(stream, detail);
+    }
+
+    /// Another service than our own streams'.
+    fn is_elsewhere(&self, stream: usize) -> bool {
+        let (own, other) = (&self.streams[0].address, &self.streams[stream].address);
+        (&own.region, &own.endpoint) != (&other.region, &other.endpoint)
+    }
+
     /// A call got through: whatever rested because the service was away may go.
     fn reached(&mut self, stream: usize, now: Instant) {
-        self.successes += 1;
         // While a body is refused again and again, the success of another is no end of the trouble.
         let flying = self.calls.iter().flatten().filter(|call| call.stream == stream).map(|call| &call.delivery);
         let refused = flying.chain(self.streams[stream].resting()).any(|delivery| delivery.refused);
@@ -354,8 +375,14 @@ impl Core {
             let stream = &mut self.streams[stream];
             (stream.troubles, stream.trouble_said) = (0, false);
         }
+        if self.is_elsewhere(stream) {
+            return;
+        }
+        self.successes += 1;
         let Some(since) = self.outage_since.take() else { return };
-        self.outbox.push_back(Action::Say(Notice::Reached { after: now - since }));
+        if std::mem::take(&mut self.outage_said) {
+            self.outbox.push_back(Action::Say(Notice::Reached { after: now - since }));
+        }
         for call in self.calls.iter_mut().flatten() {
             if let CallState::Resting { until, away: true } = &mut call.state {
                 *until = now;

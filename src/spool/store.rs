@@ -72,6 +72,7 @@ pub struct Store {
     load: load::Load,
     scan: scan::Scans,
     care: care::Care,
+    searched: bool,
     ending: bool,
     over: bool,
 }
@@ -94,6 +95,7 @@ impl Store {
             load: load::Load::default(),
             scan: scan::Scans::default(),
             care: care::Care::default(),
+            searched: false,
             ending: false,
             over: false,
         };
@@ -166,7 +168,9 @@ impl Store {
     }
 
     pub fn next_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        let event = self.events.pop_front();
+        let last_adopted = event.is_none() && self.runs.iter().all(|run| run.adopted);
+        event.or_else(|| (last_adopted && !std::mem::replace(&mut self.searched, true)).then_some(Event::Searched))
     }
 
     /// For people: a failure of the disk that no event tells.

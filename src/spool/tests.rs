@@ -54,7 +54,9 @@ impl Rig {
 
     /// The next event that is not about other runs or the disk's room.
     fn answer(&mut self) -> Event {
-        self.event(|event| !matches!(event, Event::Adopted { .. } | Event::Freed { .. } | Event::SetAside { .. }))
+        self.event(|event| {
+            !matches!(event, Event::Searched | Event::Adopted { .. } | Event::Freed { .. } | Event::SetAside { .. })
+        })
     }
 
     fn event(&mut self, wanted: impl Fn(&Event) -> bool) -> Event {

@@ -55,6 +55,8 @@ pub enum Event {
         count: Count,
         bytes: u64,
     },
+    /// All that ended runs had left has been announced.
+    Searched,
     /// An entry of an adopted run, or bytes of it, that cannot be read: left where they are, under another name.
     /// `count` is what `Adopted` (or, for our own run, Stored) had announced of it.
     SetAside {

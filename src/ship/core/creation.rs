@@ -181,6 +181,10 @@ impl Core {
     fn creation_failed(&mut self, stream: usize, answer: Answer, now: Instant) {
         match answer {
             Answer::Throttled => self.retry_creation(stream, Pace::Fast, false, now),
+            Answer::Unavailable { detail, .. } if stream >= self.own_streams => {
+                self.say_trouble(stream, detail);
+                self.retry_creation(stream, Pace::Slow, false, now);
+            }
             Answer::Unavailable { detail, .. } => {
                 let away = match self.streams[stream].existence {
                     Existence::BeingCreated { sent_after } => self.is_away(sent_after),

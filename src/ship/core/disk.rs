@@ -40,6 +40,8 @@ pub(super) struct Disk {
     pub loading: Option<Vec<u64>>,
     /// There was nothing for all streams but these.
     pub nothing_but: Option<Vec<u64>>,
+    /// What ended runs left is known.
+    pub searched: bool,
     pub dead: bool,
 }
 
@@ -78,6 +80,7 @@ impl Disk {
             adopted_alone: Count::default(),
             loading: None,
             nothing_but: None,
+            searched: false,
             dead: false,
         }
     }
@@ -215,6 +218,10 @@ impl Core {
     /// It lies on disk, and need not be in memory as well.
     pub(super) fn leave_on_disk(&mut self, index: usize, delivery: Delivery) {
         let entry = delivery.entry.expect("it is on disk");
+        if delivery.maybe_stored {
+            // What comes back does not know it any more.
+            self.books_mut(index).ledger.duplicates += delivery.parcel.events() as u64;
+        }
         self.free_bytes(index, delivery.parcel.memory_bytes());
         self.streams[index].disk.leave_alone(delivery.number);
         self.left_on_disk(index, &delivery);
@@ -249,6 +256,7 @@ impl Core {
                 self.disk.used_bytes = self.disk.used_bytes.saturating_sub(bytes);
                 self.disk.refused_until = None;
             }
+            Event::Searched => self.disk.searched = true,
             Event::Ended => {}
         }
     }

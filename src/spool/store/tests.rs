@@ -85,7 +85,7 @@ impl Rig {
     }
 
     fn events(&mut self) -> Vec<Event> {
-        std::iter::from_fn(|| self.store.next_event()).collect()
+        std::iter::from_fn(|| self.store.next_event()).filter(|event| *event != Event::Searched).collect()
     }
 
     fn ask(&mut self, request: Request) -> Vec<Event> {

@@ -41,6 +41,7 @@ impl Desk {
             desk.act();
             desk.core.stream_created(stream, ok(), desk.now);
         }
+        desk.core.spooled(Event::Searched, now, WALL_MS);
         desk
     }
 
