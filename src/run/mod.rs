@@ -147,7 +147,15 @@ fn quiet_panics() {
         let place = panic.location().map(|place| (place.file().to_owned(), place.line()));
         let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
         if said.len() < PLACES_SAID_MAX && !said.contains(&place) {
-            tracing::error!("a fault of logpump's, please report it: {panic}");
+            // Our own files are named from the project's root on.
+            if place.as_ref().is_some_and(|(file, _)| file.starts_with("src/")) {
+                tracing::error!("a fault of logpump's, please report it: {panic}");
+            } else {
+                tracing::error!(
+                    "a library that logpump uses gave up: {panic}; likely a low limit of open files (ulimit -n), or no \
+                     CA certificates are installed; if it is neither, please report it"
+                );
+            }
             said.push(place);
         }
     }));

@@ -30,6 +30,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 use crate::clock;
@@ -89,11 +90,7 @@ pub struct Shipped {
 pub fn run(means: Means, options: &Options) -> Shipped {
     let Means { streams, sink, mut spool, control, tee } = means;
     let mut pump = Pump::new(streams, pump_options(&sink, options, spool.is_some()), tee);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .thread_name("pump-sdk")
-        .max_blocking_threads(crate::limits::SDK_THREADS_MAX)
-        .build();
+    let runtime = build_runtime();
     let shipped = catch_unwind(AssertUnwindSafe(|| {
         let ship = async { Shipping::new(&mut pump, sink, &mut spool, &control)?.turn_until_over().await };
         runtime.as_ref().map_err(copied)?.block_on(ship)
@@ -108,8 +105,20 @@ pub fn run(means: Means, options: &Options) -> Shipped {
     }
     strays::kill();
     // A resolver that hangs must not hold up our end.
-    runtime.into_iter().for_each(tokio::runtime::Runtime::shutdown_background);
+    runtime.into_iter().for_each(Runtime::shutdown_background);
     Shipped { ledgers: pump.ledgers(), failed: failed.is_some() }
+}
+
+fn build_runtime() -> io::Result<Runtime> {
+    let build = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .thread_name("pump-sdk")
+            .max_blocking_threads(crate::limits::SDK_THREADS_MAX)
+            .build()
+    };
+    // For want of descriptors it may panic instead, which has been said.
+    catch_unwind(build).unwrap_or_else(|_| Err(io::Error::other("tokio cannot start")))
 }
 
 fn pump_options(sink: &Sink, options: &Options, has_spool: bool) -> pump::Options {
@@ -134,7 +143,7 @@ fn failure(shipped: std::thread::Result<io::Result<()>>) -> Option<String> {
     match shipped {
         Ok(Ok(())) => None,
         Ok(Err(error)) => Some(error.to_string()),
-        Err(_) => Some("a fault of logpump's; please report it".to_owned()),
+        Err(_) => Some("it panicked, as has been said".to_owned()),
     }
 }
 

@@ -15,6 +15,7 @@ mod tests;
 pub mod wire;
 
 use std::io;
+use std::panic::catch_unwind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -170,8 +171,10 @@ struct Spool {
 impl Spool {
     fn run(mut self, uring: bool, directories: disk::Directories, tell: Completions) {
         let bell = tell.bell.clone();
-        let runtime =
-            uring.then(|| tokio_uring::Runtime::new(tokio_uring::builder().entries(URING_ENTRIES))).transpose();
+        let build = || tokio_uring::Runtime::new(tokio_uring::builder().entries(URING_ENTRIES));
+        // For want of descriptors it may panic instead, which has been said.
+        let build = || catch_unwind(build).unwrap_or_else(|_| Err(io::Error::other("tokio cannot start")));
+        let runtime = uring.then(build).transpose();
         match runtime {
             Ok(Some(runtime)) => {
                 runtime.block_on(async {

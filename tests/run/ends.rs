@@ -149,6 +149,7 @@ fn run_with_descriptors(run: Logpump, most: u32) {
     let ended = run.behind_shell(&format!("ulimit -n {most}; exec \"$@\"")).start().end_without_report();
     assert_eq!(ended.code, Some(5), "{most}: {}", ended.said);
     assert!(!ended.report.is_null(), "{most}: {}", ended.said);
+    assert!(!ended.said.contains("a fault of logpump's"), "{most}: {}", ended.said);
     let all_read = ended.total("/read").1 == 108_894;
     assert!(all_read || ended.report["ledger_ok"] == false, "{most}: {:#}\n{}", ended.report, ended.said);
     let booked = ["/delivered", "/dropped/internal", "/dropped/shutdown"].map(|pointer| ended.total(pointer).1);

@@ -161,7 +161,12 @@ fn what_was_spooled_when_ship_panics_is_sent_by_the_next_run() {
     assert_eq!((ended.code, ended.total("/read").0), (Some(3), 1_000_000), "{}", ended.said);
     let spooled = ended.total("/spooled").0;
     let next = Logpump::new("auto").into_cloudwatch(&standin.url).env("LOGPUMP_SPOOL_DIR", &kept);
-    let next = next.args(&["--drain-timeout", "3s"]).command(&["true"]).run();
+    let mut next = next.args(&["--drain-timeout", "1s"]).with_stdin().shell("read line").start();
+    if spooled > 0 {
+        next.wait_said("an ended run left");
+    }
+    drop(next.stdin.take());
+    let next = next.end();
     // They are for the endpoint that they were meant for, which is not there.
     assert_eq!(next.total("/adopted").0, spooled, "{:#}\n{:#}", ended.report, next.report);
 }
