@@ -74,9 +74,8 @@ impl Due {
 }
 
 #[cfg(test)]
+#[cfg(feature = "tools")]
 mod tests {
-    #![cfg(feature = "tools")]
-
     use super::*;
 
     fn fault(when: &str) -> Fault {

@@ -78,7 +78,8 @@ impl Pump {
         let tell_main = TellMain { over: shipped.clone(), bell: bells.main.clone() };
         let spool = start_spool(plan, kind, bells);
         let has_spool = spool.is_some();
-        let ship = start_ship(plan, streams.rings, streams.files, control.clone(), tee, spool, tell_main);
+        let (rings, files) = (streams.rings, streams.files);
+        let ship = start_ship(plan, ShipParts { rings, files, control: control.clone(), tee, spool, tell_main });
         let ship = ship.inspect_err(|error| say_no_thread("pump-ship", error)).ok();
         let (remote, commands) = intake::remote(&bells.intake);
         let taken_in = Arc::new(AtomicBool::new(false));
@@ -263,15 +264,18 @@ fn say_no_thread(name: &str, error: &io::Error) {
     );
 }
 
-fn start_ship(
-    plan: &Plan,
+/// What the shipping thread works with.
+struct ShipParts {
     rings: Vec<Drainer>,
     files: Vec<Option<LogFile>>,
     control: Arc<Control>,
     tee: Option<Tee>,
     spool: Option<spool::Handle>,
     tell_main: TellMain,
-) -> io::Result<JoinHandle<Shipped>> {
+}
+
+fn start_ship(plan: &Plan, parts: ShipParts) -> io::Result<JoinHandle<Shipped>> {
+    let ShipParts { rings, files, control, tee, spool, tell_main } = parts;
     let thread = Builder::new().name("pump-ship".into());
     let options = plan.ship.clone();
     let sink = match &plan.destination {
