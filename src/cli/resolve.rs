@@ -189,31 +189,37 @@ fn target(arguments: &RunArguments, group: &str) -> Result<Target, Refusal> {
         }
         (given, of_arn) => of_arn.or(given.map(str::to_owned)),
     };
+    // As the SDK would find it; what is spooled must say where it belongs.
+    let region = region.or_else(|| variable("AWS_REGION")).or_else(|| variable("AWS_DEFAULT_REGION"));
     let endpoint_url = set(&arguments.endpoint_url).map(str::to_owned);
     if let Some(url) = endpoint_url.as_ref().filter(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
         return Err(Refusal::usage(format!("--endpoint-url: {url} does not begin with http:// or https://")));
     }
-    let endpoint_url = endpoint_url.or_else(logs_endpoint);
-    let variable = || Some(("AWS_CA_BUNDLE", PathBuf::from(std::env::var_os("AWS_CA_BUNDLE")?)));
+    let endpoint_url = endpoint_url.or_else(configured_endpoint);
+    let bundle = || Some(("AWS_CA_BUNDLE", PathBuf::from(std::env::var_os("AWS_CA_BUNDLE")?)));
     let ca_bundle = arguments
         .ca_bundle
         .clone()
         .map(|path| ("--ca-bundle", path))
-        .or_else(variable)
+        .or_else(bundle)
         .filter(|(_, path)| !path.as_os_str().is_empty())
         .map(|(source, path)| certificates(source, &path))
         .transpose()?;
     Ok(Target { group: group.name, region, endpoint_url, ca_bundle, gzip: arguments.gzip })
 }
 
-/// The name that one would guess: AWS names its variables after the service's id, here "CloudWatch Logs". The SDK reads
-/// only that one, AWS_ENDPOINT_URL_CLOUDWATCH_LOGS, which goes before this one.
-fn logs_endpoint() -> Option<String> {
-    let variable = |name| std::env::var(name).ok().filter(|url| !url.is_empty());
-    match variable("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS") {
-        Some(_) => None,
-        None => variable("AWS_ENDPOINT_URL_LOGS"),
+/// As the SDK would find it in the environment; what is spooled must say where it belongs. AWS names its variables after
+/// the service's id, here "CloudWatch Logs". Beside that one the name is taken that one would guess.
+fn configured_endpoint() -> Option<String> {
+    if variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS").is_some_and(|ignored| ignored.eq_ignore_ascii_case("true")) {
+        return None;
     }
+    ["AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", "AWS_ENDPOINT_URL_LOGS", "AWS_ENDPOINT_URL"].into_iter().find_map(variable)
+}
+
+/// One that is set to nothing is not set.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn certificates(source: &str, path: &Path) -> Result<Vec<u8>, Refusal> {

@@ -25,7 +25,7 @@ use crate::ship::files::LogFile;
 use crate::ship::{self, Target};
 use crate::spool::SyncPolicy;
 use crate::sys::bell::Bell;
-use crate::sys::probe;
+use crate::sys::{environment, probe};
 use pump::{Pump, Streams};
 
 /// Of so many different places a panic is said.
@@ -107,6 +107,8 @@ pub fn run(mut plan: Plan) -> Result<u8, Refusal> {
         Supervisor::new(StopOptions { grace: plan.grace }).map_err(|error| refused("cannot watch signals", error))?;
     let bells = Bells::new().map_err(|error| refused("cannot make an eventfd", error))?;
     let spawned = spawn(&plan, files, &mut supervisor, &bells)?;
+    // After the spawn: the children see what they were given.
+    environment::forget_empty(&["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS"]);
     let engine = choose_engine(&plan);
     let messages = Messages::start(plan.log_level, plan.log_format);
     let mut pump = Pump::start(&plan, spawned.streams, engine.kind, &bells);

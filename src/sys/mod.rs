@@ -2,6 +2,7 @@
 //! Knows nothing of lines, logs or policy.
 
 pub mod bell;
+pub mod environment;
 pub mod mirror;
 pub mod probe;
 pub mod signals;
