@@ -56,17 +56,18 @@ impl Figures {
     /// What was missed.
     pub fn missed(&self) -> Vec<String> {
         let mut missed = Vec::new();
-        // Written so that what is no number is missed as well.
-        if !(self.drained <= DRAINED_MAX) {
+        // What is no number is missed as well.
+        let at_most = |value: f64, max: f64| value <= max;
+        if !at_most(self.drained, DRAINED_MAX) {
             missed.push(format!("drained in {:.3} times the least time, {DRAINED_MAX} at most", self.drained));
         }
-        if !(self.jain >= JAIN_MIN) {
+        if !at_most(JAIN_MIN, self.jain) {
             missed.push(format!("Jain's index is {:.3}, {JAIN_MIN} at least", self.jain));
         }
-        if !(self.peak <= PEAK_MAX) {
+        if !at_most(self.peak, PEAK_MAX) {
             missed.push(format!("the busiest 100 ms has {:.2} times the mean, {PEAK_MAX} at most", self.peak));
         }
-        if !(self.calls_per_body <= CALLS_PER_BODY_MAX) {
+        if !at_most(self.calls_per_body, CALLS_PER_BODY_MAX) {
             missed.push(format!("{:.2} calls a body, {CALLS_PER_BODY_MAX} at most", self.calls_per_body));
         }
         if self.dropped > 0 {
