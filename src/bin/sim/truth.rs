@@ -18,6 +18,8 @@ pub struct Event {
     pub body: u64,
     /// That one was called invalid: a part of it may be sent instead.
     pub refused: bool,
+    /// It was called invalid though no event in its body was: a wrong name.
+    pub wronged: bool,
     pub timestamp_ms: i64,
     pub flying: bool,
     /// An answer for it was lost in this run of logpump.
@@ -61,6 +63,7 @@ impl Truth {
                 poisoned,
                 body: 0,
                 refused: false,
+                wronged: false,
                 timestamp_ms: 0,
                 flying: false,
                 maybe_stored: false,
