@@ -1,7 +1,9 @@
 //! Parts of a body that lies on disk.
 
 use super::*;
+use crate::batch::{Head, OpenBatch};
 use crate::limits::WAITING_BODIES_PER_STREAM_MAX;
+use crate::lines::Record;
 use crate::spool::wire::{EntryId, Event, Refusal};
 
 const WALL_MS: i64 = 1_000;
