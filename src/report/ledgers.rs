@@ -104,6 +104,9 @@ impl Report {
     pub fn summary(&self) -> String {
         let total = self.total();
         let mut text = format!("{} lines ({} bytes) read", total.read.lines, total.read.bytes);
+        if total.adopted != Count::default() {
+            text.push_str(&format!(", {} adopted", total.adopted.lines));
+        }
         for end in End::ALL {
             let count = total.ended(end);
             if count == Count::default() && end != End::Delivered {
@@ -114,6 +117,9 @@ impl Report {
                 kind => format!("{}{{{}}}", kind_name(kind), end.reason()),
             };
             text.push_str(&format!(", {} {what}", count.lines));
+        }
+        if total.spooled != Count::default() {
+            text.push_str(&format!(", {} spooled", total.spooled.lines));
         }
         text
     }

@@ -1,14 +1,14 @@
 //! CloudWatch that takes nothing: no group, no credentials, no right answer. The child is unaffected, the lines are kept
-//! as long as there is time, the reason is said once with its remedy, and what is left is booked.
+//! as long as there is time, the reason is said once with its remedy, and what is left goes to the spool.
 
 use crate::program::{Ended, GROUP, Logpump, read_back, standin};
 use crate::standin::Standin;
 use crate::{on_both_engines, wait_for};
 
 /// The child's code is passed on, nothing was delivered, everything is booked.
-fn assert_all_dropped(ended: &Ended, code: i32, lines: u64, bytes: u64) {
+fn assert_all_spooled(ended: &Ended, code: i32, lines: u64, bytes: u64) {
     assert_eq!(ended.code, Some(code), "{}", ended.said);
-    let found = ["/read", "/delivered", "/dropped/shutdown"].map(|pointer| ended.total(pointer));
+    let found = ["/read", "/delivered", "/spooled"].map(|pointer| ended.total(pointer));
     assert_eq!(found, [(lines, bytes), (0, 0), (lines, bytes)], "{:#}\n{}", ended.report, ended.said);
 }
 
@@ -18,11 +18,11 @@ fn a_missing_group_is_said_once_and_its_lines_are_booked() {
         let standin = Standin::start(&[]);
         let run = Logpump::new(engine).into_cloudwatch(&standin.url).args(&["--drain-timeout", "2s"]);
         let ended = run.shell("seq 1 1000; exit 4").command(&["seq", "1", "1000"]).run();
-        assert_all_dropped(&ended, 4, 2000, 2 * 3893);
+        assert_all_spooled(&ended, 4, 2000, 2 * 3893);
         let remedy = "lines are kept: create it, or start with --create-group";
         assert_eq!(ended.said.matches(remedy).count(), 1, "{}", ended.said);
         assert_eq!(ended.said.matches("the log group does not exist").count(), 1, "{}", ended.said);
-        assert!(ended.said.contains("2000 dropped{shutdown}"), "{}", ended.said);
+        assert!(ended.said.contains("2000 spooled"), "{}", ended.said);
         assert_eq!(standin.stats()["calls"].get("CreateLogGroup"), None);
     });
 }
@@ -54,7 +54,7 @@ fn without_credentials_the_child_is_unaffected_and_the_reason_is_said() {
         let mut run = run.shell("seq 1 1000; exit 6");
         run.command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
         let ended = run.run();
-        assert_all_dropped(&ended, 6, 1000, 3893);
+        assert_all_spooled(&ended, 6, 1000, 3893);
         assert_eq!(ended.said.matches("mend the credentials").count(), 1, "{}", ended.said);
         assert_eq!(standin.stats()["events"], 0);
     });
@@ -65,7 +65,7 @@ fn a_wrong_secret_is_said_once() {
     let standin = standin(&[]);
     let run = Logpump::new("auto").into_cloudwatch(&standin.url).args(&["--drain-timeout", "2s"]);
     let ended = run.env("AWS_SECRET_ACCESS_KEY", "wrong").command(&["seq", "1", "1000"]).run();
-    assert_all_dropped(&ended, 0, 1000, 3893);
+    assert_all_spooled(&ended, 0, 1000, 3893);
     assert_eq!(ended.said.matches("InvalidSignatureException").count(), 1, "{}", ended.said);
 }
 
@@ -73,7 +73,7 @@ fn a_wrong_secret_is_said_once() {
 fn without_a_region_the_child_is_unaffected_and_the_reason_is_said() {
     let run = Logpump::new("auto").env("AWS_ACCESS_KEY_ID", "demo").env("AWS_SECRET_ACCESS_KEY", "demo");
     let ended = run.args(&["--log-group", GROUP, "--drain-timeout", "2s"]).shell("echo hello; exit 2").run();
-    assert_all_dropped(&ended, 2, 1, 6);
+    assert_all_spooled(&ended, 2, 1, 6);
     assert!(ended.said.contains("region"), "{}", ended.said);
 }
 
@@ -86,7 +86,7 @@ fn a_directory_that_fails_later_keeps_the_lines_and_says_so() {
         std::fs::create_dir(&logs).unwrap();
         std::os::unix::fs::symlink("/dev/full", logs.join("sh")).unwrap();
         let ended = run.shell("seq 1 1000; exit 4").run();
-        assert_all_dropped(&ended, 4, 1000, 3893);
+        assert_all_spooled(&ended, 4, 1000, 3893);
         assert!(ended.said.contains("free some space"), "{}", ended.said);
     });
 }

@@ -70,7 +70,7 @@ fn an_endpoint_that_never_answers_ends_inside_the_bound_and_is_booked() {
             Logpump::new(engine).into_cloudwatch(&url).args(&["--drain-timeout", "1s", "--flush-interval", "10ms"]);
         let ended = run.shell("seq 1 1000; exit 4").run();
         assert_eq!(ended.code, Some(4));
-        let found = ["/read", "/dropped/shutdown"].map(|pointer| ended.total(pointer));
+        let found = ["/read", "/spooled"].map(|pointer| ended.total(pointer));
         assert_eq!(found, [(1000, 3893); 2], "{:#}\n{}", ended.report, ended.said);
         drop(listener);
     });
@@ -88,7 +88,7 @@ fn a_stop_while_the_endpoint_hangs_ends_inside_the_bound() {
         run.signal(Signal::TERM);
         let ended = run.end();
         assert_eq!(ended.code, Some(137), "{}", ended.said);
-        assert_eq!(ended.total("/dropped/shutdown"), ended.total("/read"), "{:#}", ended.report);
+        assert_eq!(ended.total("/spooled"), ended.total("/read"), "{:#}", ended.report);
         assert_eq!(ended.total("/read").0, 1000);
     });
 }

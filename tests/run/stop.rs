@@ -130,7 +130,7 @@ fn a_signal_after_those_that_killed_ends_the_delivery() {
     run.signal(Signal::INT);
     let ended = run.end();
     assert_eq!(ended.code, Some(137), "{}", ended.said);
-    assert_eq!(ended.total("/dropped/shutdown"), (1, 5), "{}", ended.said);
+    assert_eq!(ended.total("/spooled"), (1, 5), "{}", ended.said);
 }
 
 #[test]

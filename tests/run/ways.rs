@@ -65,7 +65,7 @@ fn an_authority_that_is_not_trusted_is_no_way() {
     let standin = standin(&["--tls"]);
     let run = Logpump::new("auto").into_cloudwatch(&standin.url).args(&["--drain-timeout", "1s"]);
     let ended = run.command(&["echo", "secret"]).run();
-    assert_eq!((ended.code, ended.total("/dropped/shutdown")), (Some(0), (1, 7)), "{}", ended.said);
+    assert_eq!((ended.code, ended.total("/spooled")), (Some(0), (1, 7)), "{}", ended.said);
     assert!(ended.said.contains("cannot be reached") && ended.said.contains("ertificate"), "{}", ended.said);
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::super::answer::{Answer, Rejected};
 use super::*;
 use crate::batch::{Body, Piece};
 use crate::clock;
