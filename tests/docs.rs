@@ -63,10 +63,11 @@ fn every_option_that_a_document_names_exists() {
         (env!("CARGO_BIN_EXE_logpump-load"), "write"),
         (env!("CARGO_BIN_EXE_logpump-load"), "verify"),
         (env!("CARGO_BIN_EXE_sim"), "fleet"),
+        (env!("CARGO_BIN_EXE_sim"), "--help"),
     ];
     // cargo's, docker's and our scripts'.
     let mut known: BTreeSet<String> =
-        ["--help", "--locked", "--release", "--no-default-features", "--target", "--log-group-name", "--keep"]
+        ["--help", "--locked", "--release", "--no-default-features", "--target", "--bin", "--log-group-name", "--keep"]
             .map(str::to_owned)
             .into();
     for (program, verb) in helps {
@@ -131,6 +132,14 @@ fn every_number_of_the_architecture_is_that_of_the_code() {
         ("WAITING_BODIES_MAX", limits::WAITING_BODIES_MAX.to_string()),
         ("BODY_BYTES_TYPICAL", mib(limits::BODY_BYTES_TYPICAL)),
         ("VISIT_BYTES_MAX", mib((limits::VISIT_BYTES_MAX).next_multiple_of(1 << 20))),
+        ("SPOOL_QUEUE_BYTES_MAX", mib(limits::SPOOL_QUEUE_BYTES_MAX)),
+        ("BACKLOG_AHEAD_BODIES", limits::BACKLOG_AHEAD_BODIES.to_string()),
+        ("SPOOL_SEGMENTS", limits::SPOOL_SEGMENTS.to_string()),
+        ("PATIENCE_MAX", s(limits::PATIENCE_MAX)),
+        ("PATIENCE_SHARE", limits::PATIENCE_SHARE.to_string()),
+        ("CPU_SHORT_AFTER", s(limits::CPU_SHORT_AFTER)),
+        ("ADOPTED_STREAMS_MAX", limits::ADOPTED_STREAMS_MAX.to_string()),
+        ("SDK_CLIENTS_MAX", limits::SDK_CLIENTS_MAX.to_string()),
         ("CALL_TIMEOUT", s(limits::CALL_TIMEOUT)),
         ("CONNECT_TIMEOUT", s(limits::CONNECT_TIMEOUT)),
         ("ANSWER_BYTES_MAX", kib(limits::ANSWER_BYTES_MAX)),

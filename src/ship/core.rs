@@ -87,6 +87,8 @@ pub struct Core {
     /// Since when no call has got through.
     outage_since: Option<Instant>,
     outage_said: bool,
+    /// A body got through, once.
+    taken: bool,
     /// How many calls of any kind got through: whether one did since another was sent.
     successes: u64,
     /// The stream that is looked at first, so that all have their turn.
@@ -119,6 +121,7 @@ impl Core {
             disk: Disk::new(options.disk),
             outage_since: None,
             outage_said: false,
+            taken: false,
             successes: 0,
             turn: 0,
             backlog_turn: false,

@@ -7,9 +7,13 @@ use crate::{on_both_engines, wait_for};
 
 /// The child's code is passed on, nothing was delivered, everything is booked.
 fn assert_all_spooled(ended: &Ended, code: i32, lines: u64, bytes: u64) {
+    assert_all_ended(ended, "/spooled", code, (lines, bytes));
+}
+
+fn assert_all_ended(ended: &Ended, end: &str, code: i32, count: (u64, u64)) {
     assert_eq!(ended.code, Some(code), "{}", ended.said);
-    let found = ["/read", "/delivered", "/spooled"].map(|pointer| ended.total(pointer));
-    assert_eq!(found, [(lines, bytes), (0, 0), (lines, bytes)], "{:#}\n{}", ended.report, ended.said);
+    let found = ["/read", "/delivered", end].map(|pointer| ended.total(pointer));
+    assert_eq!(found, [count, (0, 0), count], "{:#}\n{}", ended.report, ended.said);
 }
 
 #[test]
@@ -86,7 +90,7 @@ fn a_directory_that_fails_later_keeps_the_lines_and_says_so() {
         std::fs::create_dir(&logs).unwrap();
         std::os::unix::fs::symlink("/dev/full", logs.join("sh")).unwrap();
         let ended = run.shell("seq 1 1000; exit 4").run();
-        assert_all_spooled(&ended, 4, 1000, 3893);
+        assert_all_ended(&ended, "/dropped/shutdown", 4, (1000, 3893));
         assert!(ended.said.contains("free some space"), "{}", ended.said);
     });
 }

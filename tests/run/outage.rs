@@ -94,9 +94,10 @@ fn a_stop_while_the_endpoint_hangs_ends_inside_the_bound() {
 }
 
 #[test]
-fn a_stopped_upstream_makes_the_writer_wait_and_loses_nothing() {
+fn without_a_spool_a_stopped_upstream_makes_a_writer_that_may_wait_wait_and_loses_nothing() {
     let standin = standin(&["--no-verify"]);
     let run = Logpump::new("auto").into_cloudwatch(&standin.url).args(&["--drain-timeout", "100s"]);
+    let run = run.args(&["--spool-max", "0", "--when-full", "block"]);
     // More than ring, pipe and window hold.
     let server = Pid::from_raw(standin.pid() as i32).unwrap();
     kill_process(server, Signal::STOP).unwrap();

@@ -45,6 +45,8 @@ impl Logpump {
                 command.env_remove(&name);
             }
         }
+        // Not one that other runs leave something in.
+        command.env("LOGPUMP_SPOOL_DIR", place.path().join("spool"));
         // Nothing ever leaves loopback: where no test says another endpoint, this one refuses.
         command.env("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
         command.env("HOME", place.path()).env("AWS_EC2_METADATA_DISABLED", "true");
@@ -61,10 +63,7 @@ impl Logpump {
 
     /// Into group `GROUP`, streams named after the commands.
     pub fn into_cloudwatch(self, url: &str) -> Logpump {
-        // Not one that other runs leave something in.
-        let spool = self.place("spool");
-        let run = self.env("LOGPUMP_SPOOL_DIR", spool);
-        run.env("AWS_ACCESS_KEY_ID", "demo").env("AWS_SECRET_ACCESS_KEY", "demo").args(&[
+        self.env("AWS_ACCESS_KEY_ID", "demo").env("AWS_SECRET_ACCESS_KEY", "demo").args(&[
             "--log-group",
             GROUP,
             "--region",

@@ -56,6 +56,7 @@ impl Core {
         let stream = &mut self.streams[index];
         stream.in_flight -= 1;
         stream.vanished = 0;
+        self.taken = true;
         if !rejected.none() && !std::mem::replace(&mut stream.rejection_said, true) {
             let stream = stream.name().to_owned();
             self.outbox.push_back(Action::Say(Notice::Rejected { stream }));
@@ -77,11 +78,11 @@ impl Core {
         self.successes == sent_after
     }
 
-    /// Said at once if nothing ever got through; later only what lasts, for a service may fail every other call.
+    /// Said at once if no body ever got through, and at the end; else only what lasts: a service may fail every other call.
     pub(super) fn outage(&mut self, detail: String, now: Instant) {
         let since = *self.outage_since.get_or_insert(now);
-        if (self.successes == 0 || now - since >= OUTAGE_SAID_AFTER) && !std::mem::replace(&mut self.outage_said, true)
-        {
+        let matters = !self.taken || self.draining || now - since >= OUTAGE_SAID_AFTER;
+        if matters && !std::mem::replace(&mut self.outage_said, true) {
             self.outbox.push_back(Action::Say(Notice::Outage { detail }));
         }
     }
