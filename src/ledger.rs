@@ -4,7 +4,7 @@
 //! (newline included). A line is counted as read when its end was seen. Bytes are booked piece by piece, a line once,
 //! when all its pieces have ended. Knows nothing of who books.
 
-use std::ops::{Add, AddAssign, SubAssign};
+use std::ops::{Add, AddAssign};
 
 use serde::Serialize;
 
@@ -18,6 +18,11 @@ impl Count {
     pub const fn new(lines: u64, bytes: u64) -> Count {
         Count { lines, bytes }
     }
+
+    /// What is left of it, nothing at least.
+    pub fn without(self, gone: Count) -> Count {
+        Count::new(self.lines.saturating_sub(gone.lines), self.bytes.saturating_sub(gone.bytes))
+    }
 }
 
 impl Add for Count {
@@ -25,15 +30,6 @@ impl Add for Count {
 
     fn add(self, other: Count) -> Count {
         Count { lines: self.lines + other.lines, bytes: self.bytes + other.bytes }
-    }
-}
-
-impl SubAssign for Count {
-    /// # Panics
-    /// If there is not so much.
-    fn sub_assign(&mut self, other: Count) {
-        let less = |from: u64, what: u64| from.checked_sub(what).expect("a count falls below zero");
-        *self = Count { lines: less(self.lines, other.lines), bytes: less(self.bytes, other.bytes) };
     }
 }
 

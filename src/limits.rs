@@ -237,8 +237,9 @@ pub const SPOOL_SYNC_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a read, a deletion or a journal's write rests after it failed; and a spool that refused a body is not asked
 /// before, unless room was made.
 pub const SPOOL_RETRY: Duration = Duration::from_secs(1);
-/// A part of a file that failed to be read so often counts as damaged.
-pub const SPOOL_READS_MAX: u32 = 3;
+/// A part of a file that failed to be read so often, with rests of `SPOOL_RETRY`, counts as damaged: a disk that fails for
+/// less than a minute costs nothing.
+pub const SPOOL_READS_MAX: u32 = 60;
 /// A segment in which damage is found again and again is given up after so many scans.
 pub const SPOOL_SCANS_MAX: u32 = 8;
 /// A directory is tried under so many names before it is said that it cannot be made.

@@ -132,8 +132,10 @@ impl Pump {
         if self.feeds.iter().all(Feed::is_over) {
             self.drain(now.mono);
         }
-        let feeds = &self.feeds;
-        self.core.settle_unproven(|stream| feeds[stream].is_over(), now.mono);
+        // Nothing more can come to prove its suspects, or there is no room for it because of them.
+        let stuck = |index: usize| self.feeds[index].is_over() || !self.has_place(index, self.open_bytes());
+        let stuck: Vec<_> = self.core.suspected().map(|stream| (stream, stuck(stream))).collect();
+        self.core.settle_unproven(|stream| stuck.contains(&(stream, true)), now.mono);
         let mut worked = false;
         let mut all_bytes = self.open_bytes();
         for index in 0..self.feeds.len() {

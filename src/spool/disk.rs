@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
-use std::thread::Builder;
+use std::thread::{Builder, JoinHandle};
 
 use bytes::Bytes;
 use rustix::fs::OFlags;
@@ -59,7 +59,7 @@ impl Disk {
 pub struct Std {
     directories: Directories,
     completions: Completions,
-    lanes: [Option<Sender<Op>>; LANES.len()],
+    lanes: [Option<(Sender<Op>, JoinHandle<()>)>; LANES.len()],
 }
 
 impl Std {
@@ -73,7 +73,7 @@ impl Std {
             self.lanes[lane as usize] = self.start(lane);
         }
         match &self.lanes[lane as usize] {
-            Some(sender) => {
+            Some((sender, _)) => {
                 if sender.send(op).is_err() {
                     self.completions.tell(lane, Err(io::Error::other("the thread of its lane is gone")));
                 }
@@ -83,7 +83,7 @@ impl Std {
         }
     }
 
-    fn start(&self, lane: Lane) -> Option<Sender<Op>> {
+    fn start(&self, lane: Lane) -> Option<(Sender<Op>, JoinHandle<()>)> {
         let (sender, ops) = channel::<Op>();
         let (directories, completions) = (self.directories.clone(), self.completions.clone());
         let name = match lane {
@@ -98,7 +98,17 @@ impl Std {
                 completions.tell(op.lane(), perform(&directories, &mut current, op));
             }
         };
-        Builder::new().name(name.into()).spawn(work).ok().map(|_| sender)
+        Builder::new().name(name.into()).spawn(work).ok().map(|thread| (sender, thread))
+    }
+}
+
+/// The run's lock goes with the last thread that has its directory: so all of them are over before the spool is.
+impl Drop for Std {
+    fn drop(&mut self) {
+        for (sender, thread) in self.lanes.iter_mut().filter_map(Option::take) {
+            drop(sender);
+            let _ = thread.join();
+        }
     }
 }
 

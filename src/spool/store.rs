@@ -20,7 +20,6 @@ use std::time::Instant;
 
 use super::record::File;
 use super::wire::{EntryId, Event, Request};
-use crate::ledger::Count;
 use crate::limits::{SPOOL_SEGMENT_BYTES_MAX, SPOOL_SEGMENT_BYTES_MIN, SPOOL_SEGMENTS};
 pub use op::{Completion, LANES, Lane, Op, Outcome};
 pub use segment::SegmentId;
@@ -237,11 +236,6 @@ impl Store {
     fn say(&mut self, text: String) {
         self.notices.push_back(text);
     }
-}
-
-/// What is left of a count.
-fn less(count: Count, gone: Count) -> Count {
-    Count::new(count.lines.saturating_sub(gone.lines), count.bytes.saturating_sub(gone.bytes))
 }
 
 /// Of our own run.

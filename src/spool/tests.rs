@@ -97,6 +97,7 @@ impl Rig {
     fn end(mut self) {
         self.spool.send(Request::End);
         assert_eq!(self.event(|event| *event == Event::Ended), Event::Ended);
+        // Its lock goes with its thread.
         assert!(self.spool.join(clock::now() + DEADLINE));
     }
 }

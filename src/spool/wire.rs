@@ -61,6 +61,8 @@ pub enum Event {
     /// `count` is what `Adopted` (or, for our own run, Stored) had announced of it.
     SetAside {
         run: u32,
+        /// Whose it was (`Address::key`), in our own run.
+        key: u64,
         what: String,
         count: Count,
         bytes: u64,

@@ -74,10 +74,10 @@ impl Core {
         let stream = &mut self.streams[index];
         if index < self.own_streams {
             stream.disk.came_back(delivery.number);
-            stream.disk.alone_count -= delivery.parcel.held();
+            stream.disk.alone_count = stream.disk.alone_count.without(delivery.parcel.held());
         } else {
             stream.disk.bytes += delivery.parcel.memory_bytes();
-            self.disk.adopted_alone -= delivery.parcel.held();
+            self.disk.adopted_alone = self.disk.adopted_alone.without(delivery.parcel.held());
         }
         if too_old {
             // The service would refuse each event: the call can be spared.
@@ -90,21 +90,16 @@ impl Core {
         }
     }
 
-    pub(super) fn set_aside(&mut self, run: u32, what: String, count: Count) {
+    pub(super) fn set_aside(&mut self, run: u32, key: u64, what: String, count: Count) {
         self.outbox.push_back(Action::Say(Notice::SetAside { what }));
-        if run == 0 {
-            // Whose it was cannot be read any more; the first stream that has so much there answers for it.
-            let owns = |stream: &&mut Stream| {
-                let there = stream.disk.alone_count;
-                there.bytes >= count.bytes && there.lines >= count.lines
-            };
-            if let Some(stream) = self.streams[..self.own_streams].iter_mut().find(owns) {
-                stream.disk.alone_count -= count;
-                stream.books.ledger.book(End::Unreadable, count);
-            }
-        } else {
-            self.disk.adopted_alone -= count;
+        if run > 0 {
+            self.disk.adopted_alone = self.disk.adopted_alone.without(count);
             self.adopted.ledger.book(End::Unreadable, count);
+        } else if let Some(stream) = self.streams[..self.own_streams].iter_mut().find(|own| own.address.key() == key) {
+            // A cut line counts where its last piece is booked, and so do the others of its pieces here.
+            let lines = count.lines.min(stream.disk.alone_count.lines);
+            stream.disk.alone_count = stream.disk.alone_count.without(Count::new(lines, count.bytes));
+            stream.books.ledger.book(End::Unreadable, Count::new(lines, count.bytes));
         }
     }
 

@@ -251,7 +251,7 @@ impl Core {
                     self.outbox.push_back(Action::Say(Notice::Adopted { entries, lines: count.lines }));
                 }
             }
-            Event::SetAside { run, what, count, .. } => self.set_aside(run, what, count),
+            Event::SetAside { run, key, what, count, .. } => self.set_aside(run, key, what, count),
             Event::Freed { bytes } => {
                 self.disk.used_bytes = self.disk.used_bytes.saturating_sub(bytes);
                 self.disk.refused_until = None;

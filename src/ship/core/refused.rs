@@ -109,6 +109,11 @@ impl Core {
         self.found_invalid(index, suspects);
     }
 
+    /// Our own streams that have suspects.
+    pub fn suspected(&self) -> impl Iterator<Item = usize> {
+        (0..self.own_streams).filter(|index| !self.streams[*index].refusals.suspects.is_empty())
+    }
+
     /// Where no more lines come, nothing is left that could prove suspects bad; but there are too few of them to doubt it.
     pub fn settle_unproven(&mut self, is_over: impl Fn(usize) -> bool, now: Instant) {
         for index in 0..self.streams.len() {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use bytes::{Buf, Bytes};
 
 use super::load::Held;
-use super::{JOURNAL_ENTRY_BYTES, Op, Outcome, Segment, SegmentId, Store, SyncPolicy, less, own};
+use super::{JOURNAL_ENTRY_BYTES, Op, Outcome, Segment, SegmentId, Store, SyncPolicy, own};
 use crate::ledger::Count;
 use crate::spool::entry::Entry;
 use crate::spool::record;
@@ -34,8 +34,8 @@ pub(super) struct Answer {
     pub event: Event,
     /// This segment, up to here.
     pub after: Option<(u32, u64)>,
-    /// What it is of, and what of it waits to be loaded.
-    stored: Option<(EntryId, Count)>,
+    /// What it is of, its stream, and what of it waits to be loaded.
+    stored: Option<(EntryId, u64, Count)>,
 }
 
 #[derive(Default)]
@@ -165,19 +165,21 @@ impl Store {
         segment.length += total;
         segment.entries += 1;
         segment.announced += bytes;
-        let waiting = if keep { Count::default() } else { count };
-        segment.waiting += waiting;
+        let key = entry.address.key();
+        if !keep {
+            segment.waiting.add(0, key, count);
+        }
         let end = segment.length;
         self.used += total;
         if keep {
-            self.load.held.insert(id, Held { at, key: entry.address.key(), count, unreadable: false });
+            self.load.held.insert(id, Held { at, key, count, unreadable: false });
         }
         self.dirtied(current, now);
         let after = (self.options.sync == SyncPolicy::Always).then_some((current, end));
         self.append.answers.push_back(Answer {
             event: Event::Stored { ticket, id, bytes },
             after,
-            stored: Some((id, waiting)),
+            stored: Some((id, key, if keep { Count::default() } else { count })),
         });
         self.answer();
     }
@@ -230,15 +232,15 @@ impl Store {
             if let (Some((segment, _)), Event::Stored { ticket, bytes, .. }) = (answer.after, &answer.event)
                 && segment == current
             {
-                gone.extend(answer.stored.map(|(id, waiting)| (id, waiting, *bytes)));
+                gone.extend(answer.stored.map(|(id, key, waiting)| (id, key, waiting, *bytes)));
                 answer.event = Event::Refused { ticket: *ticket, why: refusal("cannot sync", error) };
                 answer.after = None;
             }
         }
-        for (id, waiting, bytes) in gone {
+        for (id, key, waiting, bytes) in gone {
             if let Some(segment) = self.segment_mut(own(current)) {
                 segment.announced -= bytes;
-                segment.waiting = less(segment.waiting, waiting);
+                segment.waiting.take(0, key, waiting);
             }
             self.load.held.remove(&id);
             self.finish(id);

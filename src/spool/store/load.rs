@@ -10,7 +10,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::segment::Place;
-use super::{Op, Outcome, SegmentId, Store, SyncPolicy, less};
+use super::{Op, Outcome, SegmentId, Store, SyncPolicy};
 use crate::ledger::Count;
 use crate::limits::{SPOOL_READS_MAX, SPOOL_RETRY, SPOOL_WINDOW_BYTES};
 use crate::spool::record::{self, Head};
@@ -109,12 +109,12 @@ impl Store {
         let Some(held) = self.load.held.remove(&id) else { return };
         let segment_id = SegmentId { run: id.run, segment: id.segment };
         if held.unreadable {
-            self.set_aside(segment_id, held.at, "an entry that cannot be read any more", held.count, 0);
+            self.set_aside(segment_id, held.at, "an entry that cannot be read any more", (held.key, held.count), 0);
             self.finish(id);
             return;
         }
         let Some(segment) = self.segment_mut(segment_id) else { return };
-        segment.waiting += held.count;
+        segment.waiting.add(id.run, held.key, held.count);
         let place = Place::new(segment_id, held.at);
         if place < self.load.frontier {
             let behind = self.load.behind.entry(held.key).or_insert(place);
@@ -237,7 +237,7 @@ impl Store {
                 let (key, count) = (head.address.key(), head.count);
                 self.load.held.insert(id, Held { at, key, count, unreadable: false });
                 if let Some(segment) = self.segment_mut(segment_id) {
-                    segment.waiting = less(segment.waiting, count);
+                    segment.waiting.take(id.run, key, count);
                 }
                 self.go_on(behind, after);
                 self.load.requests.pop_front();
@@ -251,9 +251,10 @@ impl Store {
     fn spoiled(&mut self, id: EntryId, head: &Head, at: u64) {
         let segment_id = SegmentId { run: id.run, segment: id.segment };
         if let Some(segment) = self.segment_mut(segment_id) {
-            segment.waiting = less(segment.waiting, head.count);
+            segment.waiting.take(id.run, head.address.key(), head.count);
         }
-        self.set_aside(segment_id, at, "a damaged entry", head.count, head.total_bytes());
+        let of = (head.address.key(), head.count);
+        self.set_aside(segment_id, at, "a damaged entry", of, head.total_bytes());
         self.finish(id);
     }
 
@@ -272,9 +273,9 @@ impl Store {
                     self.load.fetching = None;
                     return;
                 }
-                if self.load.failures == SPOOL_READS_MAX {
-                    self.say_unreadable(segment, at, &error);
-                }
+                // What comes next has as many tries: a disk that fails for a while must not cost everything at once.
+                self.load.failures = 0;
+                self.say_unreadable(segment, at, &error);
                 if let Some((id, head, at)) = self.load.fetching.take() {
                     self.keep_whole(segment);
                     self.spoiled(id, &head, at);

@@ -6,8 +6,8 @@ use std::ops::Range;
 use std::time::Instant;
 
 use super::load::{Step, read_window};
-use super::segment::{Bits, JOURNAL_ENTRY_BYTES, Run, Segment, journalled};
-use super::{Found, Op, Outcome, SegmentId, Store, less};
+use super::segment::{Bits, JOURNAL_ENTRY_BYTES, Run, Segment, Waiting, journalled};
+use super::{Found, Op, Outcome, SegmentId, Store};
 use crate::ledger::Count;
 use crate::limits::{SPOOL_PAYLOAD_BYTES_MAX, SPOOL_READS_MAX, SPOOL_RETRY, SPOOL_SCANS_MAX, SPOOL_SEGMENT_BYTES_MAX};
 use crate::spool::record::{FIXED_BYTES, File, HEAD_BYTES_MAX};
@@ -23,7 +23,7 @@ struct Scan {
     /// Indices of records.
     seen: Bits,
     next_index: u32,
-    waiting: Count,
+    waiting: Waiting,
     waiting_entries: u64,
     damage: Vec<(Range<u64>, Why)>,
 }
@@ -120,7 +120,7 @@ impl Store {
             journal_read: !first || hopeless,
             seen: Bits::default(),
             next_index: 0,
-            waiting: Count::default(),
+            waiting: Waiting::default(),
             waiting_entries: 0,
             damage: if hopeless { vec![(0..segment.length, Why::Damaged)] } else { Vec::new() },
         };
@@ -162,7 +162,7 @@ impl Store {
         let Some(segment) = self.segment_mut(id) else { return };
         let first = !std::mem::replace(&mut segment.scanned, true);
         segment.entries = segment.entries.max(scan.next_index);
-        let before = std::mem::replace(&mut segment.waiting, scan.waiting);
+        let before = std::mem::replace(&mut segment.waiting, scan.waiting.clone());
         segment.damage = scan.damage.iter().map(|(range, _)| range.clone()).collect();
         let (entries, announced) = (segment.entries, segment.disk_bytes());
         if first {
@@ -179,20 +179,20 @@ impl Store {
                 None => self.finish(entry),
             }
         }
-        let mut lost = if first { Count::default() } else { less(before, scan.waiting) };
+        let mut lost = if first { Vec::new() } else { before.lost(&scan.waiting) };
         for (range, why) in scan.damage {
-            let lost = std::mem::take(&mut lost);
-            self.set_aside(id, range.start, &why.text(), lost, range.end - range.start);
+            // Which part held which entries is not known any more.
+            let of = lost.pop().unwrap_or_default();
+            self.set_aside(id, range.start, &why.text(), of, range.end - range.start);
         }
-        if lost != Count::default() {
-            // It reads well again, and yet entries are missing: their heads were overwritten with others.
-            self.set_aside(id, 0, "entries that are not there any more", lost, 0);
+        for of in lost {
+            self.set_aside(id, 0, "entries that are not there any more", of, 0);
         }
         self.note_finished(id);
         if first {
             let sums = &mut self.scan.sums[id.run as usize];
             sums.0 += scan.waiting_entries;
-            sums.1 += scan.waiting;
+            sums.1 += scan.waiting.total();
             sums.2 += announced;
             self.announce(id.run);
         }
@@ -215,9 +215,9 @@ impl Store {
     }
 
     /// Says so, and has the bytes copied, unless the whole segment is kept.
-    pub(super) fn set_aside(&mut self, id: SegmentId, at: u64, why: &str, count: Count, bytes: u64) {
+    pub(super) fn set_aside(&mut self, id: SegmentId, at: u64, why: &str, (key, count): (u64, Count), bytes: u64) {
         let what = format!("{} at {at}: {why}", self.name(id));
-        let event = Event::SetAside { run: id.run, what, count, bytes };
+        let event = Event::SetAside { run: id.run, key, what, count, bytes };
         if self.runs[id.run as usize].adopted {
             self.events.push_back(event);
         } else {
@@ -236,7 +236,7 @@ impl Store {
 impl Scan {
     /// Over one record, or over damage as far as it is seen. `bytes` have room for a whole head, or end with the file.
     fn step(&mut self, bytes: &[u8], file: File, length: u64, is_done: impl Fn(u32) -> bool) {
-        let at = self.at;
+        let (at, run) = (self.at, self.id.run);
         if self.damaged_from.is_some() {
             match recover::resync(bytes, file, at, length) {
                 Next::Record(to) => {
@@ -257,7 +257,7 @@ impl Scan {
                 self.next_index = head.index + 1;
                 self.seen.add(head.index);
                 if !is_done(head.index) {
-                    self.waiting += head.count;
+                    self.waiting.add(run, head.address.key(), head.count);
                     self.waiting_entries += 1;
                 }
             }

@@ -83,6 +83,42 @@ pub fn journalled(file: record::File, journal: &[u8]) -> impl Iterator<Item = u3
     })
 }
 
+/// Sums by stream (`Address::key`). Of adopted runs, which may have had any number of streams, there is one sum for all.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    of: BTreeMap<u64, Count>,
+}
+
+/// The key of a sum for all streams.
+const ALL_STREAMS: u64 = 0;
+
+impl Waiting {
+    pub fn add(&mut self, run: u32, key: u64, count: Count) {
+        *self.of.entry(if run == 0 { key } else { ALL_STREAMS }).or_default() += count;
+    }
+
+    pub fn take(&mut self, run: u32, key: u64, count: Count) {
+        let key = if run == 0 { key } else { ALL_STREAMS };
+        let left = self.of.get(&key).map_or(Count::default(), |sum| sum.without(count));
+        if left == Count::default() {
+            self.of.remove(&key);
+        } else {
+            self.of.insert(key, left);
+        }
+    }
+
+    pub fn total(&self) -> Count {
+        self.of.values().fold(Count::default(), |sum, count| sum + *count)
+    }
+
+    /// What is here and not in `now`.
+    pub fn lost(&self, now: &Waiting) -> Vec<(u64, Count)> {
+        let left = |key: &u64| now.of.get(key).copied().unwrap_or_default();
+        let lost = self.of.iter().map(|(key, count)| (*key, count.without(left(key))));
+        lost.filter(|(_, count)| *count != Count::default()).collect()
+    }
+}
+
 #[derive(Debug, Default)]
 pub struct Segment {
     /// Bytes that are whole records, or were found in the file.
@@ -107,7 +143,7 @@ pub struct Segment {
     /// Parts that are no records, in order.
     pub damage: Vec<Range<u64>>,
     /// What is neither done nor with ship.
-    pub waiting: Count,
+    pub waiting: Waiting,
     /// What was announced of its bytes, to be given back.
     pub announced: u64,
 }
