@@ -118,6 +118,15 @@ impl Stream {
     }
 }
 
+/// Compared in the order of the fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    run: u32,
+    number: u64,
+    at: Option<(u32, u32)>,
+    first_event: u32,
+}
+
 /// A parcel, and how its delivery went so far.
 #[derive(Debug)]
 pub(super) struct Delivery {
@@ -154,9 +163,13 @@ impl Delivery {
         }
     }
 
-    /// Its place among the stream's.
-    pub fn place(&self) -> (u64, u32) {
-        (self.number, self.trial.first_event)
+    /// Its place among the stream's. What several ended runs left of a stream has each run's own numbers; and parts of a
+    /// body that were stored as bodies have one number, and lie in their order.
+    pub fn place(&self) -> Place {
+        let entry = self.entry.or_else(|| self.whole.as_ref().map(|whole| whole.entry));
+        let run = entry.map_or(0, |entry| entry.run);
+        let at = entry.map(|entry| (entry.segment, entry.index));
+        Place { run, number: self.number, at, first_event: self.trial.first_event }
     }
 
     pub fn from_disk(parcel: Parcel, entry: EntryId) -> Delivery {

@@ -327,6 +327,41 @@ fn what_an_ended_run_left_goes_where_it_was_meant_for_and_too_old_events_cost_no
     assert!(desk.core.is_empty(desk.now));
 }
 
+/// What an ended run left of a stream that is not ready yet comes back, each from its place; then the stream is ready.
+fn sent_of_ended_runs(places: &[(u32, u32, u64)]) -> Vec<String> {
+    let mut desk = Desk::new(1, with_disk(1, 1, false));
+    let entries = places.len() as u64;
+    desk.hear(Event::Adopted { run: 1, entries, count: Count::new(2 * entries, 10 * entries), bytes: 1000 });
+    let kept = || Kept { entry: Arc::new(adopted("s", "x", 0)), with_ship: true, done: false };
+    desk.kept = places.iter().map(|_| kept()).collect();
+    for (run, index, sequence) in places {
+        let entry = Entry { sequence: *sequence, ..adopted("s", &format!("{run} {index}"), WALL_MS) };
+        let id = EntryId { run: *run, segment: 0, index: *index };
+        desk.hear(Event::Loaded { id, entry: Box::new(entry) });
+    }
+    desk.act();
+    let place = desk.core.streams.iter().position(|stream| stream.address.group == "/other").unwrap();
+    desk.core.stream_created(place, ok(), desk.now);
+    desk.act();
+    let mut sent = Vec::new();
+    for _ in places {
+        let [(_, name)] = &desk.sent[..] else { panic!("one is sent after the other: {:?}", desk.sent) };
+        sent.push(name.clone());
+        desk.answer(&sent[sent.len() - 1], ok());
+    }
+    sent
+}
+
+#[test]
+fn parts_of_a_body_that_lie_on_disk_as_bodies_of_one_number_go_out_in_their_order() {
+    assert_eq!(sent_of_ended_runs(&[(1, 0, 7), (1, 1, 7), (1, 2, 7)]), ["1 0", "1 1", "1 2"]);
+}
+
+#[test]
+fn what_several_ended_runs_left_of_a_stream_goes_out_run_by_run() {
+    assert_eq!(sent_of_ended_runs(&[(1, 0, 50), (1, 1, 51), (2, 0, 0)]), ["1 0", "1 1", "2 0"]);
+}
+
 #[test]
 fn a_stream_in_trouble_holds_up_no_other_and_its_backlog_waits_on_disk() {
     let mut desk = Desk::new(2, with_disk(2, 2, false));
