@@ -54,7 +54,11 @@ impl Visits {
         let grown = seen > self.seen;
         self.seen = seen;
         match left {
-            Left::More => self.visit_at = seen,
+            Left::More => {
+                self.visit_at = seen;
+                // A new batch may be open: should there be no room to go on with it, it is due all the same.
+                self.due.get_or_insert(now + self.linger);
+            }
             Left::Open => self.open(capacity, now),
             Left::Partial if grown => self.open(capacity, now),
             Left::Partial | Left::Nothing => {
@@ -103,6 +107,14 @@ mod tests {
         assert_eq!((visits.visit_at, visits.due), (1034 + 1024, Some(start + LINGER)));
         visits.visited(1034, RING, Left::Nothing, start + LINGER);
         assert_eq!((visits.visit_at, visits.due), (1035, None));
+    }
+
+    #[test]
+    fn what_is_open_beside_a_full_batch_is_due_even_if_no_visit_follows() {
+        let start = clock::now();
+        let mut visits = Visits::new(LINGER);
+        visits.visited(10, RING, Left::More, start);
+        assert_eq!((visits.visit_at, visits.due), (10, Some(start + LINGER)));
     }
 
     #[test]
