@@ -69,7 +69,8 @@ impl Core {
             Some(own) => (own, Parcel::back(entry)),
             None => (self.adopted_stream(&entry.address), Parcel::adopted(entry)),
         };
-        let delivery = Delivery::from_disk(parcel, id);
+        let mut delivery = Delivery::from_disk(parcel, id);
+        (delivery.attempts, delivery.maybe_stored) = self.disk.tried.remove(&id).unwrap_or_default();
         self.hold_bytes(index, delivery.parcel.memory_bytes());
         let stream = &mut self.streams[index];
         if index < self.own_streams {

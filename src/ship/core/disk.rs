@@ -1,7 +1,7 @@
 //! What goes to the spool, and what comes back from it. A body goes there when its stream has enough waiting in memory
 //! (and its ring fills), at the end of the run, and, with `--durable`, before it is ever sent.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -42,6 +42,9 @@ pub(super) struct Disk {
     pub nothing_but: Option<Vec<u64>>,
     /// What ended runs left is known.
     pub searched: bool,
+    /// How often bodies that are on disk alone were sent already, and whether an answer was lost. Few: what comes back
+    /// from there is a body or two ahead.
+    pub tried: HashMap<EntryId, (u32, bool)>,
     pub dead: bool,
 }
 
@@ -81,6 +84,7 @@ impl Disk {
             loading: None,
             nothing_but: None,
             searched: false,
+            tried: HashMap::new(),
             dead: false,
         }
     }
@@ -225,6 +229,9 @@ impl Core {
         self.free_bytes(index, delivery.parcel.memory_bytes());
         self.streams[index].disk.leave_alone(delivery.number);
         self.left_on_disk(index, &delivery);
+        if delivery.attempts > 0 {
+            self.disk.tried.insert(entry, (delivery.attempts, delivery.maybe_stored));
+        }
         self.outbox.push_back(Action::Spool(Request::PutBack(entry)));
     }
 

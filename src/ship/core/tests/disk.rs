@@ -288,6 +288,29 @@ fn a_spool_that_dies_gives_back_what_it_had_not_stored() {
     assert_eq!(desk.core.why_full(0), End::NoSpool);
 }
 
+#[test]
+fn a_body_whose_answer_was_lost_counts_as_doubled_also_when_it_was_on_disk_meanwhile() {
+    let mut desk = Desk::new(1, with_disk(1, 1, false));
+    desk.offer(0, ["a1", "a2", "a3", "a4"]);
+    desk.spool_works_on();
+    for name in ["a1", "a2", "a3"] {
+        desk.answer(name, ok());
+        desk.spool_works_on();
+    }
+    assert_eq!(desk.sent[0].1, "a4");
+    desk.answer("a4", lost());
+    desk.now = desk.core.next_due(desk.now).expect("it is tried again");
+    desk.act();
+    let before = desk.core.streams[0].books.ledger.duplicates;
+    desk.answer("a4", denied());
+    assert!(desk.on_disk().contains(&"a4".to_owned()), "{:?}", desk.on_disk());
+    desk.now = desk.core.next_due(desk.now).expect("a hold ends");
+    desk.act();
+    desk.spool_works_on();
+    assert_eq!(desk.sent[0].1, "a4");
+    assert_eq!((before, desk.core.streams[0].books.ledger.duplicates), (1, 2));
+}
+
 fn adopted(stream: &str, name: &str, last_ms: i64) -> Entry {
     Entry {
         address: Arc::new(Address { group: "/other".into(), stream: stream.into(), ..Address::default() }),
