@@ -103,7 +103,8 @@ impl fmt::Display for Notice {
             }
             Notice::SpoolRefuses { why } => write!(
                 f,
-                "the spool takes nothing more: {why}; lines stay in memory while there is room, then --when-full decides:                  free some disk space, or raise --spool-max"
+                "the spool takes nothing more: {why}; lines stay in memory while there is room, then --when-full decides: \
+                 free some disk space, or raise --spool-max"
             ),
             Notice::SpoolTakes => write!(f, "the spool takes bodies again"),
             Notice::SpoolDied => write!(
