@@ -147,6 +147,7 @@ impl Pump {
     }
 
     fn work_on(&mut self, index: usize, all_bytes: usize, now: Now) -> bool {
+        self.core.set_presses(index, self.feeds[index].is_pressing());
         if let Some(reason) = self.must_drop(index, all_bytes, now.mono) {
             self.discard(index, reason, now);
             return true;

@@ -29,13 +29,15 @@ impl Core {
         Some(Action::Spool(Request::Load { except }))
     }
 
+    /// At the memory's bound one body at a time comes back.
     fn may_load(&self) -> bool {
         let ahead = self.streams.iter().map(|stream| stream.backlog.len()).sum::<usize>();
+        let is_sent = || self.calls.iter().flatten().any(|call| call.delivery.backlog);
         self.disk.is_on()
             && self.disk.loading.is_none()
             && self.disk.alone > 0
             && ahead < BACKLOG_AHEAD_BODIES
-            && (ahead == 0 || self.held_bytes < self.bound())
+            && (self.held_bytes < self.bound() || (ahead == 0 && !is_sent()))
     }
 
     /// When there may be something to load, or to store, that there is not now: a stream's trouble is over, or the

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::super::notice::Notice;
 use super::refused::Whole;
-use super::stream::Delivery;
+use super::stream::{Delivery, Stream};
 use super::{Action, Core};
 use crate::ledger::{Count, End, Ledger};
 use crate::limits::{BODY_BYTES_TYPICAL, SPOOL_QUEUE_BYTES_MAX, SPOOL_RETRY, WAITING_BODIES_PER_STREAM_MAX};
@@ -106,8 +106,8 @@ impl Core {
         self.disk.is_on() && self.disk.pending_bytes >= SPOOL_QUEUE_BYTES_MAX
     }
 
-    /// Would the spool take another body of this stream? A half of it anyone may fill; of the rest every stream has its
-    /// share: one that has much to say costs no other a line.
+    /// Would the spool take another body of this stream? Of a half of it every stream has its share to itself, and the
+    /// rest anyone may fill: one that has much to say costs no other a line.
     pub(super) fn disk_takes(&self, stream: usize) -> bool {
         self.disk.is_on()
             && self.disk.refused_until.is_none()
@@ -118,8 +118,14 @@ impl Core {
     fn is_within_quota(&self, stream: usize) -> bool {
         let bytes_max = self.disk.options.map_or(0, |options| options.bytes_max);
         let used = self.disk.used_bytes + (self.disk.pending_bytes + BODY_BYTES_TYPICAL) as u64;
+        if used <= bytes_max / 2 || used > bytes_max {
+            return used <= bytes_max;
+        }
         let share = bytes_max / 2 / self.own_streams as u64;
-        used <= bytes_max / 2 || (used <= bytes_max && (self.streams[stream].disk.bytes as u64) < share)
+        let own_left = |stream: &Stream| share.saturating_sub(stream.disk.bytes as u64);
+        let own = own_left(&self.streams[stream]);
+        let all: u64 = self.streams[..self.own_streams].iter().map(own_left).sum();
+        own > 0 || used + all <= bytes_max
     }
 
     /// Why a stream that must drop lines has to.
@@ -151,7 +157,8 @@ impl Core {
         }
         let own = &self.streams[stream];
         let is_behind = self.is_strict(delivery) && super::choose::is_behind_disk(own, delivery);
-        if own.waiting.len() >= WAITING_BODIES_PER_STREAM_MAX || is_behind {
+        let is_full = own.waiting.len() >= WAITING_BODIES_PER_STREAM_MAX || self.is_short_of_memory(stream);
+        if is_full || is_behind {
             Some(Purpose::Room)
         } else {
             self.disk.options.is_some_and(|options| options.durable).then_some(Purpose::Safety)

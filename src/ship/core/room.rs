@@ -26,15 +26,32 @@ impl Core {
     /// May this stream take more out of its ring? `open` is what it, and what all streams, have in open batches.
     /// Below the bound anyone may; up to twice the bound, those that hold less than their share: a stream that has
     /// little to say is not held up by one that has much.
+    /// So may one whose ring presses, if the disk takes what comes of it.
     pub fn has_room(&self, stream: usize, open: Open) -> bool {
         let held = self.held_bytes + open.all_bytes;
         let own = self.streams[stream].held_bytes + open.own_bytes;
-        held < self.bound() || (held < 2 * self.bound() && own < self.share())
+        let goes_to_disk = || self.streams[stream].presses && self.disk_takes_next(stream);
+        held < self.bound() || (held < 2 * self.bound() && (own < self.share() || goes_to_disk()))
     }
 
-    /// The bound is reached: an open batch that is its stream's share is large enough, and must go.
+    /// Whether the stream's ring presses: more than half of it is occupied.
+    pub fn set_presses(&mut self, stream: usize, presses: bool) {
+        self.streams[stream].presses = presses;
+    }
+
+    /// A body that is finished now had better not wait in memory: the bound is reached, and the ring presses; or the rest
+    /// is kept for open batches. So what waits in memory never keeps all streams from going on to the disk.
+    pub(super) fn is_short_of_memory(&self, stream: usize) -> bool {
+        let bound = self.bound();
+        self.held_bytes >= bound + bound / 2 || (self.held_bytes >= bound && self.streams[stream].presses)
+    }
+
+    /// The bound is reached: an open batch that is its stream's share is large enough, and must go. At twice the bound
+    /// half of that is.
     pub fn must_go(&self, open: Open) -> bool {
-        self.held_bytes + open.all_bytes >= self.bound() && open.own_bytes >= self.share()
+        let held = self.held_bytes + open.all_bytes;
+        (held >= self.bound() && open.own_bytes >= self.share())
+            || (held >= 2 * self.bound() && open.own_bytes >= self.share() / 2)
     }
 
     pub(super) fn bound(&self) -> usize {

@@ -26,6 +26,8 @@ pub(super) struct Stream {
     pub next_number: u64,
     pub in_flight: usize,
     pub held_bytes: usize,
+    /// Its ring does: see `set_presses`.
+    pub presses: bool,
     pub disk: OnDisk,
     /// Nothing is sent before, because of trouble that only a person can mend.
     pub hold_until: Option<Instant>,
@@ -76,6 +78,7 @@ impl Stream {
             next_number: 0,
             in_flight: 0,
             held_bytes: 0,
+            presses: false,
             disk: OnDisk::default(),
             hold_until: None,
             troubles: 0,
