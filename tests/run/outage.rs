@@ -11,7 +11,7 @@ use crate::standin::Standin;
 use crate::{on_both_engines, wait_for};
 
 /// A port of loopback on which nobody listens.
-fn free_address() -> String {
+pub fn free_address() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 

@@ -11,20 +11,20 @@ use crate::program::{Ended, GROUP, Logpump, Running, read_back, standin};
 use crate::standin::Standin;
 use crate::{on_both_engines, wait_for};
 
-const LOAD: &str = env!("CARGO_BIN_EXE_logpump-load");
+pub const LOAD: &str = env!("CARGO_BIN_EXE_logpump-load");
 /// Of each of two writers, in a second: at the flush interval of these runs that is a call for every few lines.
-const LINES: u64 = 10_000;
+pub const LINES: u64 = 10_000;
 const WRITERS: [&str; 2] = ["a", "b"];
 /// Of these writers.
 const STREAMS: [&str; 2] = ["logpump-load", "logpump-load-2"];
 
 /// A run that is over, and what the service has of it.
-struct Outcome {
-    ended: Ended,
-    stats: Value,
+pub struct Outcome {
+    pub ended: Ended,
+    pub stats: Value,
     /// Lines that are there more than once, for each further time.
-    doubled: u64,
-    missing: u64,
+    pub doubled: u64,
+    pub missing: u64,
 }
 
 impl Outcome {
@@ -37,12 +37,12 @@ impl Outcome {
         self.stats["faults"][name].as_u64().unwrap_or(0)
     }
 
-    fn state(&self) -> String {
+    pub fn state(&self) -> String {
         format!("{:#}\n{:#}\n{}", self.stats, self.ended.report["total"], self.ended.said)
     }
 }
 
-fn load(run: Logpump) -> Logpump {
+pub fn load(run: Logpump) -> Logpump {
     let (lines, rate) = (LINES.to_string(), LINES.to_string());
     let run = run.args(&["--flush-interval", "10ms", "--drain-timeout", "100s"]);
     WRITERS.iter().fold(run, |run, writer| {
@@ -52,7 +52,7 @@ fn load(run: Logpump) -> Logpump {
 
 /// What `logpump-load verify` finds in the service, or in the file that `place` names; whatever it is, nothing is altered
 /// or was never written.
-fn verify(place: &[&str], writers: &str, lines: u64) -> Vec<Value> {
+pub fn verify(place: &[&str], writers: &str, lines: u64) -> Vec<Value> {
     let output = Command::new(LOAD)
         .args(["verify", "--json", "--size", "150", "--writers", writers, "--count", &lines.to_string()])
         .args(place)
@@ -70,12 +70,12 @@ fn verify(place: &[&str], writers: &str, lines: u64) -> Vec<Value> {
     writers
 }
 
-fn sum(writers: &[Value], member: &str) -> u64 {
+pub fn sum(writers: &[Value], member: &str) -> u64 {
     writers.iter().map(|writer| writer[member].as_u64().unwrap()).sum()
 }
 
 /// Everything that holds whatever the faults were.
-fn judge(ended: Ended, standin: &Standin, lines: u64) -> Outcome {
+pub fn judge(ended: Ended, standin: &Standin, lines: u64) -> Outcome {
     assert_eq!(ended.code, Some(0), "{}", ended.said);
     set(standin, "");
     let stats = standin.stats();
@@ -112,12 +112,12 @@ fn assert_counted(outcome: &Outcome) {
     assert_eq!(outcome.doubled, outcome.duplicates(), "{}", outcome.state());
 }
 
-fn set(standin: &Standin, faults: &str) {
+pub fn set(standin: &Standin, faults: &str) {
     let reply = standin.send("POST", "/fault", &[("host", &standin.address)], faults.as_bytes());
     assert_eq!(reply.status, 200, "{faults}: {}", reply.text());
 }
 
-fn events(standin: &Standin) -> u64 {
+pub fn events(standin: &Standin) -> u64 {
     standin.stats()["events"].as_u64().unwrap()
 }
 
@@ -274,7 +274,7 @@ fn keep(service: &Standin, kept: &mut [Vec<String>; STREAMS.len()]) {
 }
 
 /// How many bytes the first child that runs has written so far; nothing when all have ended.
-fn written(run: &Running) -> Option<u64> {
+pub fn written(run: &Running) -> Option<u64> {
     let io = fs::read_to_string(format!("/proc/{}/io", run.child_pid()?)).ok()?;
     io.lines().find_map(|line| line.strip_prefix("wchar: "))?.parse().ok()
 }
