@@ -229,8 +229,8 @@ impl Core {
     /// It lies on disk, and need not be in memory as well.
     pub(super) fn leave_on_disk(&mut self, index: usize, delivery: Delivery) {
         let entry = delivery.entry.expect("it is on disk");
-        if delivery.maybe_stored {
-            // What comes back does not know it any more.
+        if delivery.maybe_stored && self.spilling {
+            // The next run sends it, and does not know.
             self.books_mut(index).ledger.duplicates += delivery.parcel.events() as u64;
         }
         self.free_bytes(index, delivery.parcel.memory_bytes());

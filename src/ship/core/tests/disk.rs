@@ -339,6 +339,7 @@ fn a_body_whose_answer_was_lost_counts_as_doubled_also_when_it_was_on_disk_meanw
     let before = desk.core.streams[0].books.ledger.duplicates;
     desk.answer("a4", denied());
     assert!(desk.on_disk().contains(&"a4".to_owned()), "{:?}", desk.on_disk());
+    desk.spool_works_on();
     desk.now = desk.core.next_due(desk.now).expect("a hold ends");
     desk.act();
     desk.spool_works_on();
