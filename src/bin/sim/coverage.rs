@@ -14,11 +14,15 @@ pub enum Stage {
     Resting,
     Creating,
     Held,
+    Gap,
+    Storing,
+    OnDisk,
+    Backlog,
     Draining,
 }
 
 impl Stage {
-    pub const ALL: [Stage; 8] = [
+    pub const ALL: [Stage; 12] = [
         Stage::Ring,
         Stage::Open,
         Stage::Waiting,
@@ -26,6 +30,10 @@ impl Stage {
         Stage::Resting,
         Stage::Creating,
         Stage::Held,
+        Stage::Gap,
+        Stage::Storing,
+        Stage::OnDisk,
+        Stage::Backlog,
         Stage::Draining,
     ];
 
@@ -38,6 +46,10 @@ impl Stage {
             Stage::Resting => view.resting > 0,
             Stage::Creating => view.creating,
             Stage::Held => view.on_hold,
+            Stage::Gap => view.has_gap,
+            Stage::Storing => view.storing > 0,
+            Stage::OnDisk => view.on_disk > 0,
+            Stage::Backlog => view.backlog > 0,
             Stage::Draining => draining,
         }
     }

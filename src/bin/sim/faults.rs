@@ -27,8 +27,16 @@ pub enum Fault {
     TooNew,
     ClockForward,
     ClockBack,
+    /// Seconds for a read or a write.
+    DiskSlow,
+    DiskFull,
+    /// EIO.
+    DiskFailed,
+    ShortWrite,
     /// kill -9 of logpump, and a restart.
     Killed,
+    /// The same, and what was not made durable is gone.
+    PowerLost,
     /// The children end.
     Drained,
     /// The time to deliver is over.
@@ -38,7 +46,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Fault; 20] = [
+    pub const ALL: [Fault; 25] = [
         Fault::Throttled,
         Fault::Away,
         Fault::Failed,
@@ -55,11 +63,19 @@ impl Fault {
         Fault::TooNew,
         Fault::ClockForward,
         Fault::ClockBack,
+        Fault::DiskSlow,
+        Fault::DiskFull,
+        Fault::DiskFailed,
+        Fault::ShortWrite,
         Fault::Killed,
+        Fault::PowerLost,
         Fault::Drained,
         Fault::GivenUp,
         Fault::RingFull,
     ];
+
+    /// What lasts for a while and strikes a share of the disk's operations.
+    pub const OF_DISKS: [Fault; 4] = [Fault::DiskSlow, Fault::DiskFull, Fault::DiskFailed, Fault::ShortWrite];
 
     /// What lasts for a while and strikes a share of the calls.
     pub const OF_CALLS: [Fault; 10] = [

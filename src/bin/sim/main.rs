@@ -2,17 +2,23 @@
 //! seed. `seeds` has the fault simulation: whole runs of the real code against a service, a clock and a disk that fail;
 //! `fleet` has many pumps that share one account's quota.
 
+mod body;
 mod check;
 mod child;
 mod clock;
 mod coverage;
+mod disk;
+mod ends;
 mod faults;
 mod fleet;
+mod happen;
 mod plan;
 mod seeds;
 mod service;
+mod spool;
 mod text;
 mod truth;
+mod watch;
 mod world;
 
 use std::process::ExitCode;

@@ -3,14 +3,20 @@
 use std::time::Duration;
 
 use fastrand::Rng;
+use logpump::ship::WhenFull;
+use logpump::spool::SyncPolicy;
 
 use crate::faults::Fault;
 
+/// What one visit of a ring makes, at most: beside it, bodies have what is left of their memory.
+const VISIT_BYTES_MAX: usize = 8 * 1024 * 1024;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub seed: u64,
+    /// Say what happens.
+    pub trace: bool,
     pub streams: Vec<Profile>,
     pub ring_bytes: usize,
     pub linger: Duration,
@@ -18,19 +24,35 @@ pub struct Plan {
     pub stream_window: usize,
     pub create_group: bool,
     pub gzip: bool,
+    pub body_bytes_max: usize,
+    pub when_full: WhenFull,
+    /// Every run of logpump has log streams of its own.
+    pub fresh_names: bool,
     /// Of a call, on a good day.
     pub latency: Duration,
     pub retention_ms: Option<i64>,
     pub phases: Vec<Phase>,
     /// When this machine's wall clock is stepped, and by how many ms.
     pub clock_steps: Vec<(Duration, i64)>,
-    pub kills: Vec<Duration>,
+    /// With the power, or the process alone.
+    pub kills: Vec<(Duration, Fault)>,
+    pub spool: Option<SpoolPlan>,
+    /// Some line makes every call invalid that it is in.
+    pub poison: bool,
     /// Counted from the end of the last child.
     pub drain_timeout: Duration,
     /// For who gives up: the children are killed then.
     pub stop_after: Duration,
     /// All phases are over by then.
     pub calm_at: Duration,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct SpoolPlan {
+    pub bytes_max: u64,
+    pub segment_bytes_max: u64,
+    pub sync: SyncPolicy,
+    pub durable: bool,
 }
 
 /// What one child writes, and how.
@@ -61,22 +83,30 @@ impl Plan {
         let mut random = Rng::with_seed(seed);
         let horizon = Duration::from_millis(random.u64(2_000..60_000));
         let poison = random.u32(0..12) == 0;
-        let streams = profiles(&mut random, lines, horizon, poison);
-        let phases: Vec<_> = (0..random.u32(0..6)).map(|_| phase(&mut random, horizon)).collect();
+        let when_full = *pick(&mut random, &[WhenFull::Drop, WhenFull::Block]);
+        let mut streams = profiles(&mut random, lines, horizon, poison);
+        if when_full == WhenFull::Drop {
+            // Where such a line is cut when a part of it is dropped, nobody can know beforehand.
+            streams.iter_mut().for_each(|profile| profile.over_long_at = u32::MAX);
+        }
+        let mut phases: Vec<_> = (0..random.u32(0..6)).map(|_| phase(&mut random, &Fault::OF_CALLS, horizon)).collect();
+        phases.extend((0..random.u32(0..3)).map(|_| phase(&mut random, &Fault::OF_DISKS, horizon)));
         let calm_at = phases.iter().map(|phase| phase.to).max().unwrap_or_default();
         let clock_steps = match random.u32(0..3) {
             0 => (0..random.u32(1..4)).map(|_| (horizon.mul_f64(random.f64()), clock_step(&mut random))).collect(),
             _ => Vec::new(),
         };
-        let kills = match random.u32(0..3) {
-            0 => vec![horizon.mul_f64(random.f64())],
-            _ => Vec::new(),
-        };
-        let patient = random.u32(0..5) > 0 && !poison;
+        let spool = (random.u32(0..3) > 0).then(|| spool(&mut random));
+        let kills = (0..random.u32(0..3))
+            .map(|_| (horizon.mul_f64(random.f64()), *pick(&mut random, &[Fault::Killed, Fault::PowerLost])));
+        let mut kills: Vec<_> = kills.collect();
+        kills.sort_by_key(|(at, _)| *at);
+        let patient = random.u32(0..5) > 0;
         let drain_timeout =
             if patient { Duration::from_secs(3600) } else { Duration::from_millis(random.u64(0..8000)) };
         Plan {
             seed,
+            trace: false,
             streams,
             ring_bytes: 4096 << random.u32(1..7),
             linger: Duration::from_millis(*pick(&mut random, &[10, 50, 200, 1000])),
@@ -84,11 +114,16 @@ impl Plan {
             stream_window: random.usize(1..9),
             create_group: random.bool(),
             gzip: random.u32(0..10) == 0,
+            body_bytes_max: *pick(&mut random, &[VISIT_BYTES_MAX + 1_000_000, VISIT_BYTES_MAX + 4_000_000, usize::MAX]),
+            when_full,
+            fresh_names: random.bool(),
             latency: Duration::from_millis(*pick(&mut random, &[2, 25, 100, 400])),
             retention_ms: random.bool().then_some(DAY_MS),
             phases,
             clock_steps,
             kills,
+            spool,
+            poison,
             drain_timeout,
             stop_after: horizon.mul_f64(random.f64() * 1.5),
             calm_at,
@@ -110,9 +145,11 @@ fn profiles(random: &mut Rng, lines: u32, horizon: Duration, poison: bool) -> Ve
         let share = if noisy && index > 0 { lines / 50 } else { lines / count };
         let lines = if index + 1 == count { left } else { share.min(left) };
         left -= lines;
-        let chunk_bytes = 1 << random.u32(6..17);
+        let over_long_at = if random.u32(0..20) == 0 { random.u32(0..=lines) } else { u32::MAX };
+        let chunk_bytes = 1 << if over_long_at <= lines { random.u32(13..17) } else { random.u32(6..17) };
         let line_bytes = *pick(random, &[10, 80, 150]);
         let writes = lines * (line_bytes as u32 / 2 + 20) / (chunk_bytes as u32 / 2) + 1;
+        let writes = if over_long_at <= lines { writes + 100 } else { writes };
         // A loud one is through long before the others.
         let haste = *pick(random, &[1, 1, 10, 1000]);
         profiles.push(Profile {
@@ -121,18 +158,33 @@ fn profiles(random: &mut Rng, lines: u32, horizon: Duration, poison: bool) -> Ve
             chunk_bytes,
             pause: 2 * horizon / writes / haste,
             silence: Duration::from_secs(3) / haste,
-            over_long_at: if random.u32(0..20) == 0 { random.u32(0..=lines) } else { u32::MAX },
+            over_long_at,
             poison,
         });
     }
     profiles
 }
 
-fn phase(random: &mut Rng, horizon: Duration) -> Phase {
-    let fault = *pick(random, &Fault::OF_CALLS);
+fn phase(random: &mut Rng, faults: &[Fault], horizon: Duration) -> Phase {
+    let fault = *pick(random, faults);
     let from = horizon.mul_f64((random.f64() * 1.2 - 0.2).max(0.0));
     let lasts = horizon.mul_f64(random.f64().powi(2) * 1.5) + Duration::from_millis(100);
-    Phase { fault, from, to: from + lasts, share: *pick(random, &[0.05, 0.3, 0.7, 1.0]) }
+    let share = match fault {
+        // A wrong name is wrong for all.
+        Fault::WrongName | Fault::Denied => 1.0,
+        _ => *pick(random, &[0.05, 0.3, 0.7, 1.0]),
+    };
+    Phase { fault, from, to: from + lasts, share }
+}
+
+fn spool(random: &mut Rng) -> SpoolPlan {
+    const MIB: u64 = 1024 * 1024;
+    SpoolPlan {
+        bytes_max: *pick(random, &[5 * MIB / 2, 3 * MIB, 4 * MIB, 64 * MIB, 64 * MIB]),
+        segment_bytes_max: *pick(random, &[10_000, 100_000, 1_000_000]),
+        sync: *pick(random, &[SyncPolicy::Never, SyncPolicy::Interval, SyncPolicy::Always]),
+        durable: random.bool(),
+    }
 }
 
 fn clock_step(random: &mut Rng) -> i64 {

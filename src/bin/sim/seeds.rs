@@ -25,6 +25,9 @@ pub struct Options {
     /// How many lines are written in each
     #[arg(long, default_value_t = 10_000)]
     lines: u32,
+    /// Say what happens: for a single seed
+    #[arg(long, requires = "seed")]
+    trace: bool,
 }
 
 static PANIC: Mutex<String> = Mutex::new(String::new());
@@ -38,7 +41,7 @@ pub fn run(options: &Options) -> ExitCode {
     let mut cover = Coverage::default();
     let mut sum = Summary::default();
     for seed in first..first + count {
-        match one(seed, options.lines, &mut cover) {
+        match one(seed, options, &mut cover) {
             Ok(summary) => {
                 sum.turns += summary.turns;
                 sum.events += summary.events;
@@ -64,8 +67,11 @@ pub fn run(options: &Options) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn one(seed: u64, lines: u32, cover: &mut Coverage) -> Result<Summary, String> {
-    let plan = Plan::new(seed, lines);
+fn one(seed: u64, options: &Options, cover: &mut Coverage) -> Result<Summary, String> {
+    let plan = Plan { trace: options.trace, ..Plan::new(seed, options.lines) };
+    if plan.trace {
+        println!("{plan:#?}");
+    }
     panic::catch_unwind(AssertUnwindSafe(|| world::simulate(&plan, cover)))
         .unwrap_or_else(|_| Err(std::mem::take(&mut *PANIC.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))))
 }

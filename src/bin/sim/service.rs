@@ -1,14 +1,12 @@
 //! CloudWatch Logs as its documentation has it, and with its bad days. Its limits are its own: nothing of logpump's.
 
-use std::borrow::Cow;
-use std::io::Read;
 use std::time::Duration;
 
 use fastrand::Rng;
 use logpump::ledger::End;
 use logpump::ship::answer::{Answer, Rejected};
-use serde::Deserialize;
 
+use crate::body::{Body, Item, Request};
 use crate::faults::Fault;
 use crate::plan::{Phase, Plan};
 use crate::truth::Truth;
@@ -20,48 +18,6 @@ const HOUR_MS: i64 = 60 * 60 * 1000;
 const SPAN_MS_MAX: i64 = 24 * HOUR_MS;
 const AHEAD_MS_MAX: i64 = 2 * HOUR_MS;
 const AGE_MS_MAX: i64 = 14 * 24 * HOUR_MS;
-
-/// What a PutLogEvents call carries.
-#[derive(Deserialize)]
-pub struct Request<'a> {
-    #[serde(rename = "logGroupName", borrow)]
-    pub group: Cow<'a, str>,
-    #[serde(rename = "logStreamName", borrow)]
-    pub stream: Cow<'a, str>,
-    #[serde(rename = "logEvents", borrow)]
-    pub events: Vec<InputEvent<'a>>,
-}
-
-#[derive(Deserialize)]
-pub struct InputEvent<'a> {
-    pub timestamp: i64,
-    #[serde(borrow)]
-    pub message: Cow<'a, str>,
-}
-
-/// A call's content, by the numbers of its events.
-pub struct Body {
-    pub hash: u64,
-    pub stream: usize,
-    pub events: Vec<u32>,
-    pub timestamps: Vec<i64>,
-}
-
-impl Body {
-    pub fn first_ms(&self) -> i64 {
-        self.timestamps[0]
-    }
-
-    pub fn last_ms(&self) -> i64 {
-        self.timestamps[self.timestamps.len() - 1]
-    }
-}
-
-pub fn unzipped(payload: &[u8]) -> Result<Vec<u8>, String> {
-    let mut json = Vec::new();
-    flate2::read::GzDecoder::new(payload).read_to_end(&mut json).map_err(|error| format!("no gzip: {error}"))?;
-    Ok(json)
-}
 
 /// None if the service would take it, else what it would complain of.
 pub fn complaint(request: &Request<'_>) -> Option<String> {
@@ -108,7 +64,7 @@ impl Service {
         Service {
             group_exists: true,
             create_group: plan.create_group,
-            streams: vec![false; plan.streams.len()],
+            streams: Vec::new(),
             bad: Vec::new(),
             latency: plan.latency,
             retention_ms: plan.retention_ms,
@@ -183,11 +139,11 @@ impl Service {
     /// A request that is looked at.
     fn take(&mut self, body: &Body, truth: &mut Truth, true_ms: i64) -> Fate {
         let fate = |answer, faults: &[Fault]| Fate { answer, after: Duration::ZERO, faults: faults.to_vec() };
-        if !self.streams[body.stream] {
+        if !self.streams.get(body.log).is_some_and(|exists| *exists) {
             let fault = if self.group_exists { Fault::StreamDeleted } else { Fault::GroupMissing };
             return fate(Answer::NotFound("it does not exist".into()), &[fault]);
         }
-        if body.events.iter().any(|event| truth.events[*event as usize].poisoned) {
+        if body.events().any(|event| truth.events[event as usize].poisoned) {
             return fate(Answer::Invalid("HTTP 400 InvalidParameterException".into()), &[Fault::Poisoned]);
         }
         let before = |ms: i64| body.timestamps.partition_point(|at| *at < ms);
@@ -195,11 +151,12 @@ impl Service {
         let too_old_end = some_end(before(true_ms - AGE_MS_MAX));
         let expired_end = self.retention_ms.and_then(|age| some_end(before(true_ms - age)));
         let too_new = before(true_ms + AHEAD_MS_MAX + 1);
-        let too_new_start = (too_new < body.events.len()).then_some(too_new);
-        for (index, event) in body.events.iter().enumerate() {
-            if end_of(index, too_old_end, expired_end, too_new_start) == End::Delivered {
+        let too_new_start = (too_new < body.items.len()).then_some(too_new);
+        for (index, item) in body.items.iter().enumerate() {
+            self.stored += 1;
+            let stored = end_of(index, too_old_end, expired_end, too_new_start) == End::Delivered;
+            if let (Item::Event(event), true) = (item, stored) {
                 let event = &mut truth.events[*event as usize];
-                self.stored += 1;
                 if event.stored == 0 {
                     event.first_stored = self.stored;
                 }
@@ -220,7 +177,7 @@ impl Service {
         let fault = self.struck();
         let answer = match fault {
             Some(Fault::AnswerLost) => {
-                self.streams[stream] |= self.group_exists;
+                self.created(stream);
                 lost()
             }
             Some(Fault::RequestLost) => lost(),
@@ -233,6 +190,9 @@ impl Service {
     fn created(&mut self, stream: usize) -> Answer {
         if !self.group_exists {
             return Answer::NotFound("The specified log group does not exist.".into());
+        }
+        if stream >= self.streams.len() {
+            self.streams.resize(stream + 1, false);
         }
         self.streams[stream] = true;
         accepted()

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::time::Duration;
 
 use logpump::ledger::{Count, End};
 
@@ -10,20 +11,25 @@ use crate::text::{self, Piece};
 /// One event that is expected in the stream, at most once but for counted duplicates.
 #[derive(Debug, Clone)]
 pub struct Event {
+    pub line: u32,
     pub raw_bytes: u32,
     pub text_bytes: u32,
     /// The service refuses any call that has it.
     pub poisoned: bool,
+    /// The spool said that it has it.
+    pub spooled: bool,
     /// The body that it was last sent in, by hash; 0 before.
     pub body: u64,
-    /// That one was called invalid: a part of it may be sent instead.
-    pub refused: bool,
-    /// It was called invalid though no event in its body was: a wrong name.
-    pub wronged: bool,
     pub timestamp_ms: i64,
     pub flying: bool,
-    /// An answer for it was lost in this run of logpump.
+    /// The last run that sent it.
+    pub sent_in: Option<u32>,
+    /// It was called invalid when it was sent alone.
+    pub refused_alone: bool,
+    /// In this run an answer for it was lost.
     pub maybe_stored: bool,
+    /// When it had its end.
+    pub ended_at: Duration,
     /// How often the service may have it beyond the first time.
     pub may_double: u32,
     /// What logpump was told of its end.
@@ -52,21 +58,25 @@ impl Truth {
     /// A whole line, with its newline.
     pub fn wrote(&mut self, raw: &[u8], run: u32, poisoned: bool) {
         let before = self.events.len();
+        let line = self.lines.len() as u32;
         text::pieces(raw, &mut |Piece { hash, text_bytes, raw_bytes }| {
             let index = self.events.len() as u32;
             let text_bytes = text_bytes as u32;
             let twin = self.by_text.insert(hash, index);
             assert!(twin.is_none(), "the simulation wrote the same text twice, or two texts have one hash");
             self.events.push(Event {
+                line,
                 raw_bytes,
                 text_bytes,
                 poisoned,
+                spooled: false,
                 body: 0,
-                refused: false,
-                wronged: false,
                 timestamp_ms: 0,
                 flying: false,
+                sent_in: None,
+                refused_alone: false,
                 maybe_stored: false,
+                ended_at: Duration::ZERO,
                 may_double: 0,
                 end: None,
                 stored: 0,
@@ -104,27 +114,78 @@ impl Truth {
         self.by_text.get(&text::hash(message)).copied()
     }
 
-    /// What the ledger should say of the lines that a run's child wrote, by end: `left` for those that have none.
-    pub fn ended(&self, run: u32, left: End) -> Vec<(End, Count)> {
-        let mut counts: Vec<_> = End::ALL.iter().map(|end| (*end, Count::default())).collect();
+    /// What the ledger should say of the lines that a run's child wrote: by end, and in all of those that have none,
+    /// blank ones among them.
+    pub fn ended(&self, run: u32) -> ([Count; End::ALL.len()], Count) {
+        let (mut ended, mut open) = ([Count::default(); End::ALL.len()], Count::default());
         let mut events = self.events.iter();
         for line in &self.lines {
-            let mut worst = End::Delivered;
-            for event in events.by_ref().take(line.events as usize) {
-                let end = event.end.unwrap_or(left);
-                worst = worst.max(end);
-                if line.run == run {
-                    counts[end as usize].1 += Count::new(0, u64::from(event.raw_bytes));
-                }
+            let mut worst = Some(End::Delivered);
+            for event in events.by_ref().take(line.events as usize).filter(|_| line.run == run) {
+                worst = worst.zip(event.end).map(|(worst, end)| worst.max(end));
+                let of = event.end.map_or(&mut open, |end| &mut ended[end as usize]);
+                *of += Count::new(0, u64::from(event.raw_bytes));
             }
             if line.run == run {
-                match line.events {
-                    0 => counts[End::Blank as usize].1 += Count::new(1, u64::from(line.raw_bytes)),
-                    _ => counts[worst as usize].1 += Count::new(1, 0),
+                match (line.events, worst) {
+                    (0, _) => open += Count::new(1, u64::from(line.raw_bytes)),
+                    (_, None) => open += Count::new(1, 0),
+                    (_, Some(worst)) => ended[worst as usize] += Count::new(1, 0),
                 }
             }
         }
-        counts
+        (ended, open)
+    }
+
+    pub fn line_of(&self, event: u32) -> u32 {
+        self.events[event as usize].line
+    }
+
+    /// The last, or only, event of its line.
+    pub fn ends_line(&self, event: u32) -> bool {
+        let line = self.line_of(event);
+        self.events.get(event as usize + 1).is_none_or(|next| next.line != line)
+    }
+
+    pub fn run_of(&self, event: &Event) -> u32 {
+        self.lines[event.line as usize].run
+    }
+
+    /// Has this run lines in several events?
+    pub fn has_pieces(&self, run: u32) -> bool {
+        self.lines.iter().any(|line| line.run == run && line.events > 1)
+    }
+
+    pub fn first_event(&self, run: u32) -> u32 {
+        self.events.partition_point(|event| self.run_of(event) < run) as u32
+    }
+
+    pub fn end_event(&self, run: u32) -> u32 {
+        self.first_event(run + 1)
+    }
+
+    /// How many lines lie between event `next - 1` and `event`, if events `next` to `event - 1` were dropped: at least
+    /// those that would have been events; at most, all blank ones beside them and lines of which a part was dropped.
+    pub fn lines_between(&self, next: u32, event: u32) -> (u64, u64) {
+        let run = self.events.get(event as usize).or(self.events.last()).map_or(0, |event| self.run_of(event));
+        let before = next.checked_sub(1).map(|before| self.line_of(before));
+        let from = before.map_or(0, |line| line + 1) as usize;
+        let to = self.events.get(event as usize).map_or(self.lines.len(), |event| event.line as usize);
+        let between = self.lines.get(from..to).unwrap_or_default().iter().filter(|line| line.run == run);
+        let (mut least, mut most) = (0, 0);
+        for line in between {
+            least += u64::from(line.events > 0);
+            most += 1;
+        }
+        // The lines on both sides, and those between whose beginning an earlier gap has counted.
+        let pieces = self.has_pieces(run);
+        (least - u64::from(pieces && least > 0), most + 2 * u64::from(pieces))
+    }
+
+    /// Lines of a run that become no event.
+    pub fn blank(&self, run: u32) -> Count {
+        let blank = self.lines.iter().filter(|line| line.run == run && line.events == 0);
+        blank.fold(Count::default(), |sum, line| sum + Count::new(1, u64::from(line.raw_bytes)))
     }
 }
 

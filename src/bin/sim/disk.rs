@@ -1,0 +1,324 @@
+//! The disk below the spool: files, and what of them is durable. Performs the store's operations, or fails to.
+
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+use bytes::Bytes;
+use fastrand::Rng;
+use logpump::spool::directory::{journal_name, segment_name};
+use logpump::spool::store::{Found, Op, Outcome, SegmentId};
+
+use crate::faults::Fault;
+use crate::plan::Phase;
+
+/// A file system writes, and loses, this much at a time.
+const BLOCK_BYTES: usize = 4096;
+
+#[derive(Default)]
+struct File {
+    bytes: Vec<u8>,
+    /// So much of it survives a power loss.
+    durable: usize,
+    /// And its name does.
+    named: bool,
+    /// What stood behind its end before it was cut, and may stand there again after a power loss.
+    ghost: Vec<u8>,
+}
+
+pub struct Disk {
+    /// By run and name.
+    files: BTreeMap<(u64, String), File>,
+    /// Deleted, and not yet for good.
+    unlinked: BTreeMap<(u64, String), File>,
+    bad: Vec<Phase>,
+    random: Rng,
+    /// The file system is full beyond, while it is.
+    room_bytes: usize,
+}
+
+/// What an operation is to come to.
+pub struct Fate {
+    pub after: Duration,
+    pub fault: Option<Fault>,
+    /// A sync's: the length that becomes durable.
+    length: usize,
+}
+
+impl Disk {
+    pub fn new(seed: u64) -> Disk {
+        Disk {
+            files: BTreeMap::new(),
+            unlinked: BTreeMap::new(),
+            bad: Vec::new(),
+            random: Rng::with_seed(seed ^ 0xD15C),
+            room_bytes: usize::MAX,
+        }
+    }
+
+    pub fn begin(&mut self, phase: Phase) {
+        if phase.fault == Fault::DiskFull {
+            self.room_bytes = self.used_bytes() + self.random.usize(0..200_000);
+        }
+        self.bad.push(phase);
+    }
+
+    pub fn end(&mut self, phase: Phase) {
+        if phase.fault == Fault::DiskFull {
+            self.room_bytes = usize::MAX;
+        }
+        self.bad.retain(|bad| bad.from != phase.from || bad.fault != phase.fault);
+    }
+
+    fn used_bytes(&self) -> usize {
+        self.files.values().map(|file| file.bytes.len()).sum()
+    }
+
+    /// The runs that left something, oldest first.
+    pub fn found(&self) -> Vec<Found> {
+        let mut runs: BTreeMap<u64, Found> = BTreeMap::new();
+        for ((run, name), file) in &self.files {
+            let found = runs.entry(*run).or_insert_with(|| Found { id: *run, ..Found::default() });
+            let bytes = file.bytes.len() as u64;
+            if let Some(segment) = name.strip_suffix(".seg") {
+                let segment = segment.parse().expect("we named it");
+                let journal = self.files.get(&(*run, journal_name(segment)));
+                found.segments.push((segment, bytes, journal.map_or(0, |journal| journal.bytes.len() as u64)));
+            } else if name.ends_with(".aside") {
+                found.aside_bytes += bytes;
+            }
+        }
+        runs.into_values().collect()
+    }
+
+    /// Journals without their segments are removed by whoever adopts a run.
+    pub fn sweep(&mut self) {
+        let segments: Vec<_> = self.files.keys().cloned().collect();
+        self.files.retain(|(run, name), _| match name.strip_suffix(".done") {
+            Some(number) => segments.contains(&(*run, format!("{number}.seg"))),
+            None => true,
+        });
+    }
+
+    // ---- operations --------------------------------------------------------------------------
+
+    /// An operation begins.
+    pub fn submit(&mut self, op: &Op, runs: &[u64]) -> Fate {
+        let random = &mut self.random;
+        let fault = self.bad.iter().find(|bad| random.f64() < bad.share).map(|bad| bad.fault);
+        let micros = match op {
+            Op::Sync { .. } => 500..8_000,
+            _ => 20..500,
+        };
+        let mut after = Duration::from_micros(self.random.u64(micros));
+        if fault == Some(Fault::DiskSlow) {
+            after += Duration::from_millis(self.random.u64(0..5_000));
+        }
+        let length =
+            op.segment().and_then(|segment| self.files.get(&name(segment, runs))).map_or(0, |it| it.bytes.len());
+        Fate { after, fault: fault.filter(|fault| self.can(op, *fault)), length }
+    }
+
+    fn can(&self, op: &Op, fault: Fault) -> bool {
+        let writes = matches!(op, Op::Append { .. } | Op::AppendJournal { .. });
+        match fault {
+            // Three failures in a row and what is there counts as unreadable.
+            Fault::DiskFailed if matches!(op, Op::Read { .. } | Op::ReadJournal { .. }) => false,
+            Fault::ShortWrite => writes,
+            Fault::DiskFull => writes || matches!(op, Op::Create(_) | Op::CopyAside { .. }),
+            _ => true,
+        }
+    }
+
+    /// It comes to its end.
+    pub fn perform(&mut self, op: &Op, fate: &Fate, runs: &[u64]) -> io::Result<Outcome> {
+        match fate.fault {
+            Some(Fault::DiskFailed) => return Err(self.failed(op, runs)),
+            Some(Fault::DiskFull) if self.used_bytes() + size(op) > self.room_bytes => {
+                let fits = self.room_bytes.saturating_sub(self.used_bytes());
+                return match self.write(op, fits, runs) {
+                    Some(written) if written > 0 => Ok(Outcome::Written(written)),
+                    _ => Err(ErrorKind::StorageFull.into()),
+                };
+            }
+            Some(Fault::ShortWrite) => {
+                let some = self.random.usize(0..size(op));
+                return Ok(Outcome::Written(self.write(op, some, runs).unwrap_or(0)));
+            }
+            _ => {}
+        }
+        if let Some(written) = self.write(op, usize::MAX, runs) {
+            return Ok(Outcome::Written(written));
+        }
+        self.other(op, fate, runs)
+    }
+
+    /// EIO; of what was to be written, some may be there.
+    fn failed(&mut self, op: &Op, runs: &[u64]) -> io::Error {
+        if let size @ 1.. = size(op)
+            && self.random.bool()
+        {
+            let some = self.random.usize(0..=size);
+            self.write(op, some, runs);
+        }
+        io::Error::from_raw_os_error(5)
+    }
+
+    /// The first `most` bytes of what is to be written.
+    fn write(&mut self, op: &Op, most: usize, runs: &[u64]) -> Option<usize> {
+        let (key, at, parts) = match op {
+            Op::Append { segment, at, parts } => (name(*segment, runs), *at, &parts[..]),
+            Op::AppendJournal { segment, at, bytes } => {
+                let key = (runs[segment.run as usize], journal_name(segment.segment));
+                (key, *at, std::slice::from_ref(bytes))
+            }
+            _ => return None,
+        };
+        let is_journal = key.1.ends_with(".done");
+        let mut file = self.files.get_mut(&key);
+        if file.is_none() && is_journal {
+            file = Some(self.files.entry(key).or_default());
+        }
+        let file = file?;
+        let mut at = at as usize;
+        if is_journal {
+            // Behind one that a power loss has torn.
+            file.bytes.resize(file.bytes.len().max(at), 0);
+        }
+        assert!(at <= file.bytes.len(), "the spool leaves a hole in a file: {at} of {}", file.bytes.len());
+        let mut rest = most;
+        for part in parts {
+            let part = &part[..part.len().min(rest)];
+            let over = part.len().min(file.bytes.len() - at);
+            file.bytes[at..at + over].copy_from_slice(&part[..over]);
+            file.bytes.extend_from_slice(&part[over..]);
+            file.durable = file.durable.min(at);
+            at += part.len();
+            rest -= part.len();
+        }
+        Some(most - rest)
+    }
+
+    fn other(&mut self, op: &Op, fate: &Fate, runs: &[u64]) -> io::Result<Outcome> {
+        let missing = || io::Error::from(ErrorKind::NotFound);
+        let key = op.segment().map(|segment| name(segment, runs)).unwrap_or_default();
+        let journal = |segment: &SegmentId| (runs[segment.run as usize], journal_name(segment.segment));
+        match op {
+            Op::Create(_) if self.files.contains_key(&key) => return Err(ErrorKind::AlreadyExists.into()),
+            Op::Create(_) => drop(self.files.insert(key, File::default())),
+            Op::Truncate { length, .. } => {
+                let file = self.files.get_mut(&key).ok_or_else(missing)?;
+                file.ghost = file.bytes.split_off(file.bytes.len().min(*length as usize));
+                file.durable = file.durable.min(file.bytes.len());
+            }
+            Op::Sync { directory, .. } => {
+                let file = self.files.get_mut(&key).ok_or_else(missing)?;
+                file.durable = file.durable.max(fate.length.min(file.bytes.len()));
+                file.ghost.clear();
+                if *directory {
+                    let run = key.0;
+                    self.files.iter_mut().filter(|(key, _)| key.0 == run).for_each(|(_, file)| file.named = true);
+                    self.unlinked.retain(|key, _| key.0 != run);
+                }
+            }
+            Op::Read { at, bytes, .. } => {
+                let file = self.files.get(&key).ok_or_else(missing)?;
+                let from = file.bytes.len().min(*at as usize);
+                let to = file.bytes.len().min(from + bytes);
+                return Ok(Outcome::Read(Bytes::copy_from_slice(&file.bytes[from..to])));
+            }
+            Op::ReadJournal { segment } => {
+                let file = self.files.get(&journal(segment));
+                let bytes = file.map_or(Bytes::new(), |file| Bytes::copy_from_slice(&file.bytes));
+                return Ok(Outcome::Read(bytes));
+            }
+            Op::CopyAside { segment, at, bytes } => {
+                let file = self.files.get(&key).ok_or_else(missing)?;
+                let (from, to) = (*at as usize, file.bytes.len().min((*at + *bytes) as usize));
+                let copy = File { bytes: file.bytes[from..to].to_vec(), ..File::default() };
+                self.files.insert((key.0, format!("{:08}.{at}.aside", segment.segment)), copy);
+            }
+            Op::RenameAside(segment) => {
+                let file = self.files.remove(&key).ok_or_else(missing)?;
+                self.files.insert((key.0, format!("{}.aside", key.1)), file);
+                self.unlink(journal(segment));
+            }
+            Op::Delete(segment) => {
+                if !self.unlink(key) {
+                    return Err(missing());
+                }
+                self.unlink(journal(segment));
+            }
+            Op::RemoveRun { run } => {
+                let run = runs[*run as usize];
+                if self.files.keys().any(|key| key.0 == run) {
+                    return Err(ErrorKind::DirectoryNotEmpty.into());
+                }
+            }
+            Op::Append { .. } | Op::AppendJournal { .. } => return Err(missing()),
+        }
+        Ok(Outcome::Finished)
+    }
+
+    fn unlink(&mut self, key: (u64, String)) -> bool {
+        let Some(file) = self.files.remove(&key) else { return false };
+        self.unlinked.insert(key, file);
+        true
+    }
+
+    // ---- crashes -----------------------------------------------------------------------------
+
+    /// The process is killed while this was under way.
+    pub fn killed(&mut self, op: &Op, fate: &Fate, runs: &[u64]) {
+        match self.random.u32(0..3) {
+            0 => {}
+            1 => drop(self.perform(op, fate, runs)),
+            _ => {
+                let some = self.random.usize(0..=size(op));
+                self.write(op, some, runs);
+            }
+        }
+    }
+
+    /// What was not made durable may be there, in part or not at all; names that were not may be gone, or back.
+    pub fn lose_power(&mut self) {
+        let random = &mut self.random;
+        for (key, file) in std::mem::take(&mut self.unlinked) {
+            if file.named && random.bool() {
+                self.files.entry(key).or_insert(file);
+            }
+        }
+        self.files.retain(|_, file| file.named || random.bool());
+        for file in self.files.values_mut() {
+            if !file.ghost.is_empty() && random.bool() {
+                let ghost = std::mem::take(&mut file.ghost);
+                file.bytes.extend(ghost);
+            }
+            let length = random.usize(file.durable..=file.bytes.len());
+            file.bytes.truncate(length);
+            let mut at = file.durable;
+            while at < length {
+                let end = (at / BLOCK_BYTES + 1) * BLOCK_BYTES;
+                if random.u32(0..4) == 0 {
+                    file.bytes[at..end.min(length)].fill(0);
+                }
+                at = end;
+            }
+            (file.durable, file.named) = (length, true);
+            file.ghost.clear();
+        }
+    }
+}
+
+fn name(segment: SegmentId, runs: &[u64]) -> (u64, String) {
+    (runs[segment.run as usize], segment_name(segment.segment))
+}
+
+fn size(op: &Op) -> usize {
+    match op {
+        Op::Append { parts, .. } => parts.iter().map(Bytes::len).sum(),
+        Op::AppendJournal { bytes, .. } => bytes.len(),
+        Op::CopyAside { bytes, .. } => *bytes as usize,
+        _ => 0,
+    }
+}

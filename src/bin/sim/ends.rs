@@ -1,0 +1,128 @@
+//! How runs of logpump end, and what must be found then.
+
+use std::time::Duration;
+
+use logpump::ledger::{Count, End};
+use logpump::ship::WhenFull;
+use logpump::spool::SyncPolicy;
+use logpump::spool::wire::Request;
+
+use crate::check::{self, Ending};
+use crate::child::Child;
+use crate::faults::Fault;
+use crate::plan::Profile;
+use crate::truth::Event;
+use crate::world::{Run, Summary, World};
+
+/// How long logpump waits for its spool to end.
+const SPOOL_END_WAIT: Duration = Duration::from_millis(500);
+/// A delivery is noted on a healthy disk by then, so that a crash does not double it.
+const NOTED_AFTER: Duration = Duration::from_secs(2);
+
+impl World<'_> {
+    /// kill -9, or worse: all memory is gone. What the children have not written is written by those of the next run.
+    pub fn crash(&mut self, mut run: Run, profiles: &[Profile], fault: Fault) -> Result<Vec<Profile>, String> {
+        self.met(&[fault], &run);
+        let left = |(child, profile): (&Child, &Profile)| Profile { lines: child.unwritten_lines(), ..*profile };
+        let profiles = run.children.iter().zip(profiles).map(left).collect();
+        for (child, log) in run.children.iter().zip(&run.logs) {
+            if !child.ended {
+                self.watch.logs[*log].truth.cut(child.first_line + child.put_lines, child.partial());
+            }
+            check::check_gaps(&self.watch.logs[*log], run.number, false)?;
+        }
+        for (log, ledger) in run.logs.iter().zip(&run.pump.ledgers().own) {
+            self.clock_steps[*log] += ledger.clock_steps;
+        }
+        if let Some(spool) = run.spool {
+            spool.kill(&mut self.disk);
+        }
+        let mut noted_until = self.clock.now.saturating_sub(NOTED_AFTER);
+        if fault == Fault::PowerLost {
+            self.disk.lose_power();
+            noted_until = Duration::ZERO;
+            self.watch.may_lose_spooled |= self.plan.spool.is_some_and(|spool| spool.sync != SyncPolicy::Always);
+        }
+        self.watch.not_noted(if self.watch.disk_failed { Duration::ZERO } else { noted_until });
+        self.clock.now += Duration::from_millis(self.random.u64(1..5000));
+        Ok(profiles)
+    }
+
+    pub fn finish(&mut self, mut run: Run, gave_up: bool) -> Result<(), String> {
+        if !self.end_spool(&mut run)? || self.watch.disk_failed {
+            self.watch.not_noted(Duration::ZERO);
+        }
+        let ledgers = run.pump.ledgers();
+        let wrong_name = self.plan.phases.iter().any(|phase| phase.fault == Fault::WrongName);
+        let ending = Ending {
+            run: run.number,
+            gave_up,
+            may_drop: self.plan.when_full == WhenFull::Drop,
+            may_lose: wrong_name || self.watch.set_aside > 0,
+            had_invalid: wrong_name || self.plan.poison,
+        };
+        for (stream, ledger) in ledgers.own.iter().enumerate() {
+            let (child, index) = (&run.children[stream], run.logs[stream]);
+            let log = &self.watch.logs[index];
+            let lines = (child.put_lines + usize::from(!child.partial().is_empty())) as u64;
+            let put = Count::new(lines, child.put_bytes);
+            check::check_ledger(log, ledger, put, &self.watch.own[index], ending)?;
+            check::check_gaps(log, run.number, !gave_up)?;
+            if ledger.clock_steps > 0 && !self.watch.clock_went_back {
+                return Err(format!("{} followed a clock that was never set back", log.name));
+            }
+            self.clock_steps[index] += ledger.clock_steps;
+        }
+        check::check_adopted(&ledgers.adopted, &self.watch)
+    }
+
+    /// True: it ended by itself.
+    fn end_spool(&mut self, run: &mut Run) -> Result<bool, String> {
+        run.over = true;
+        let Some(spool) = &mut run.spool else { return Ok(true) };
+        spool.send(Request::End);
+        self.turn_spool(run);
+        let until = self.clock.now + SPOOL_END_WAIT;
+        while let Some(at) = self.queue.next_at().filter(|at| *at <= until) {
+            if run.spool.as_ref().is_some_and(|spool| spool.is_over()) {
+                return Ok(true);
+            }
+            self.clock.now = self.clock.now.max(at);
+            if let Some(happening) = self.queue.pop_due(at) {
+                self.happen(run, happening)?;
+            }
+        }
+        let over = run.spool.as_ref().is_some_and(|spool| spool.is_over());
+        if let (false, Some(spool)) = (over, run.spool.take()) {
+            // It is left behind.
+            spool.kill(&mut self.disk);
+        }
+        Ok(over)
+    }
+
+    /// All runs are over: what a reader finds.
+    pub fn sum_up(&mut self) -> Result<Summary, String> {
+        let mut summary = Summary { turns: self.turns, ..Summary::default() };
+        let wrong_name = self.plan.phases.iter().any(|phase| phase.fault == Fault::WrongName);
+        for (index, log) in self.watch.logs.iter().enumerate() {
+            check::check_reader(log, self.clock_steps[index], self.watch.clock_went_back)?;
+            let lost = |event: &Event| event.spooled && event.end.is_none() && event.stored == 0 && !event.poisoned;
+            let lost = log.truth.events.iter().position(lost);
+            if let Some(event) = lost {
+                if !(self.watch.may_lose_spooled || self.watch.set_aside > 0 || wrong_name) {
+                    return Err(format!("event {event} of {} was spooled, and is lost", log.name));
+                }
+            }
+            summary.events += log.truth.events.len() as u64;
+            summary.lines += log.truth.lines.len() as u64;
+            for event in &log.truth.events {
+                let of = event.first_stored ^ (event.timestamp_ms as u64) << 20 ^ u64::from(event.stored) << 50;
+                summary.digest = (summary.digest ^ of).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(17);
+            }
+        }
+        Ok(summary)
+    }
+}
+
+/// What an end of a line that was adopted can be.
+pub const OF_ADOPTED: [End; 4] = [End::Delivered, End::TooOld, End::Expired, End::TooNew];

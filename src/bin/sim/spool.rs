@@ -1,0 +1,95 @@
+//! The spool's thread: the real store between what ship asks and the simulated disk.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use logpump::spool::store::{Completion, LANES, Lane, Op, Options, Store};
+use logpump::spool::wire::{Event, Request};
+
+use crate::clock::Clock;
+use crate::disk::{Disk, Fate};
+use crate::faults::Fault;
+use crate::plan::SpoolPlan;
+
+pub struct Spool {
+    store: Store,
+    /// Of the runs by their number: our own first.
+    runs: Vec<u64>,
+    /// Sent by ship, and not seen yet.
+    requests: VecDeque<Request>,
+    /// Said, and not heard yet by ship.
+    pub events: VecDeque<Event>,
+    flying: [Option<(Op, Fate)>; LANES.len()],
+    /// When it was last asked to be woken.
+    due: Option<Duration>,
+}
+
+/// What is to happen later.
+pub enum Later {
+    Turn(Duration),
+    Done(Lane, Duration),
+}
+
+impl Spool {
+    /// With all that ended runs have left.
+    pub fn start(plan: &SpoolPlan, run: u64, disk: &mut Disk) -> Spool {
+        disk.sweep();
+        let found = disk.found();
+        let runs = std::iter::once(run).chain(found.iter().map(|found| found.id)).collect();
+        let options = Options { run, bytes_max: plan.bytes_max, sync: plan.sync };
+        let store = Store::new(options, found).with_segment_bytes_max(plan.segment_bytes_max);
+        Spool {
+            store,
+            runs,
+            requests: VecDeque::new(),
+            events: VecDeque::new(),
+            flying: [const { None }; LANES.len()],
+            due: None,
+        }
+    }
+
+    pub fn send(&mut self, request: Request) {
+        self.requests.push_back(request);
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.store.is_over()
+    }
+
+    /// The thread looks around. True: ship is told something.
+    pub fn turn(&mut self, disk: &mut Disk, clock: &Clock, later: &mut Vec<Later>, met: &mut Vec<Fault>) -> bool {
+        self.requests.drain(..).for_each(|request| self.store.request(request));
+        while let Some(op) = self.store.next_op(clock.mono()) {
+            let fate = disk.submit(&op, &self.runs);
+            met.extend(fate.fault);
+            later.push(Later::Done(op.lane(), fate.after));
+            let lane = op.lane() as usize;
+            assert!(self.flying[lane].is_none(), "two operations of a lane at the same time");
+            self.flying[lane] = Some((op, fate));
+        }
+        let before = self.events.len();
+        while let Some(event) = self.store.next_event() {
+            self.events.push_back(event);
+        }
+        while self.store.next_notice().is_some() {}
+        let due = self.store.next_due().map(|due| clock.at(due));
+        if due != self.due {
+            self.due = due;
+            later.extend(due.map(|due| Later::Turn(due.saturating_sub(clock.now))));
+        }
+        self.events.len() > before
+    }
+
+    pub fn done(&mut self, lane: Lane, disk: &mut Disk, clock: &Clock) {
+        let (op, fate) = self.flying[lane as usize].take().expect("it was under way");
+        let result = disk.perform(&op, &fate, &self.runs);
+        self.store.completed(Completion { lane, result }, clock.mono());
+    }
+
+    /// kill -9.
+    pub fn kill(self, disk: &mut Disk) {
+        for (op, fate) in self.flying.into_iter().flatten() {
+            disk.killed(&op, &fate, &self.runs);
+        }
+    }
+}

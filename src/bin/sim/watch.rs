@@ -1,0 +1,297 @@
+//! What must hold of every call, from the moment that its body is finished to its answer.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use logpump::ledger::{Count, End};
+use logpump::ship::answer::Answer;
+use logpump::spool::entry::Entry;
+
+use crate::body::{Body, Item};
+use crate::service;
+use crate::truth::Truth;
+
+/// What the service refuses for its age.
+const AGE_MS_MAX: i64 = 14 * 24 * 60 * 60 * 1000;
+
+/// One log stream, over all runs.
+pub struct Log {
+    pub name: String,
+    pub truth: Truth,
+    /// By the run that made them, and in the order in which it did.
+    pub bodies: BTreeMap<(u32, u64), Rc<Body>>,
+    /// The runs of which some body came in parts, and those in which some was called invalid.
+    pub parted: HashSet<u32>,
+    invalid_in: HashSet<u32>,
+    /// Sent in this run of logpump, and without an acknowledgement.
+    unsettled: Vec<Rc<Body>>,
+}
+
+/// What was seen of some calls in this run.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Seen {
+    pub calls: u64,
+    pub retries: u64,
+    pub duplicates: u64,
+}
+
+#[derive(Default)]
+pub struct Watch {
+    group: String,
+    pub logs: Vec<Log>,
+    pub run: u32,
+    /// This run's own calls, by log stream.
+    pub own: Vec<Seen>,
+    pub adopted: Seen,
+    /// How lines of adopted bodies ended in this run.
+    pub adopted_ends: [Count; End::ALL.len()],
+    /// The wall clock was stepped back some time.
+    pub clock_went_back: bool,
+    /// The disk did not do what it was asked to.
+    pub disk_failed: bool,
+    /// Power was lost, and the spool did not sync before it said that it has something.
+    pub may_lose_spooled: bool,
+    /// How often the spool could not read what it had.
+    pub set_aside: u64,
+    bodies: HashMap<u64, Rc<Body>>,
+    /// Bodies that this run sent.
+    sent: HashMap<u64, Sent>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Sent {
+    /// An answer never came.
+    lost: bool,
+}
+
+impl Watch {
+    pub fn new(group: String) -> Watch {
+        Watch { group, ..Watch::default() }
+    }
+
+    /// The log stream of this name.
+    pub fn log(&mut self, name: &str) -> usize {
+        self.find(name).unwrap_or_else(|| {
+            self.logs.push(Log {
+                name: name.to_owned(),
+                truth: Truth::default(),
+                bodies: BTreeMap::new(),
+                parted: HashSet::new(),
+                invalid_in: HashSet::new(),
+                unsettled: Vec::new(),
+            });
+            self.own.push(Seen::default());
+            self.logs.len() - 1
+        })
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        self.logs.iter().position(|log| log.name == name)
+    }
+
+    /// A new run of logpump begins. What of the last one flies may still arrive.
+    pub fn begin_run(&mut self, run: u32) {
+        self.run = run;
+        for log in &mut self.logs {
+            log.unsettled.clear();
+            for event in &mut log.truth.events {
+                event.may_double += u32::from(std::mem::take(&mut event.flying));
+                event.maybe_stored = false;
+            }
+        }
+        self.sent.clear();
+        self.own.fill(Seen::default());
+        self.adopted = Seen::default();
+        self.adopted_ends = Default::default();
+    }
+
+    /// Any body that leaves the pump, to be sent or stored.
+    pub fn known(&mut self, entry: &Entry) -> Result<Rc<Body>, String> {
+        let name = &entry.address.stream;
+        let log = self.find(name).ok_or_else(|| format!("a body for {name}, which does not exist"))?;
+        let hash = crate::text::hash(&entry.payload);
+        if let Some(body) = self.bodies.get(&hash) {
+            let same = (body.log, body.sequence, body.items.len()) == (log, entry.sequence, entry.raw_lengths.len());
+            if !same {
+                return Err(format!(
+                    "body {} of run {} and log stream {} comes as {} of log stream {log}",
+                    body.sequence, body.run, body.log, entry.sequence
+                ));
+            }
+            return Ok(body.clone());
+        }
+        let truth = &self.logs[log].truth;
+        let mut body = Body::read(entry, &self.group, log, self.run, truth)?;
+        let first = body.events().next();
+        if let Some(event) = first {
+            body.run = truth.run_of(&truth.events[event as usize]);
+        }
+        let is_new = self.is_new(&body)?;
+        if is_new && body.run < self.run {
+            return Err(format!("an adopted body for {name} that nobody made"));
+        }
+        let body = Rc::new(body);
+        if is_new {
+            self.logs[log].bodies.insert((body.run, body.sequence), body.clone());
+        }
+        self.bodies.insert(hash, body.clone());
+        Ok(body)
+    }
+
+    /// False: it is a part of a body that is known.
+    fn is_new(&mut self, body: &Body) -> Result<bool, String> {
+        let log = &mut self.logs[body.log];
+        let Some(other) = log.bodies.get(&(body.run, body.sequence)) else { return Ok(true) };
+        if !log.invalid_in.contains(&self.run) {
+            return Err(format!("two bodies of {} have the number {}, and none was refused", log.name, body.sequence));
+        }
+        log.parted.insert(body.run);
+        let whole: Vec<_> = other.items.iter().zip(&other.timestamps).collect();
+        let part: Vec<_> = body.items.iter().zip(&body.timestamps).collect();
+        // Of one that was never sent as a whole, the first part counts as the whole.
+        let disjoint = part.iter().all(|item| !whole.contains(item));
+        if !disjoint && !whole.windows(part.len()).any(|window| window == part) {
+            return Err(format!("body {} of {} comes again, and different", body.sequence, log.name));
+        }
+        Ok(false)
+    }
+
+    /// A call is made.
+    pub fn sent(&mut self, entry: &Entry, own: bool) -> Result<Rc<Body>, String> {
+        let body = self.known(entry)?;
+        if own != (body.run == self.run) {
+            return Err(format!("body {} of run {} is sent as another run's", body.sequence, body.run));
+        }
+        let log = &mut self.logs[body.log];
+        let refused = log.invalid_in.contains(&self.run);
+        let (mut again, mut doubled) = (false, false);
+        let seen = if own { &mut self.own[body.log] } else { &mut self.adopted };
+        for index in body.events() {
+            let event = &mut log.truth.events[index as usize];
+            let what = || format!("event {index} of log stream {}", body.log);
+            if event.flying {
+                return Err(format!("{} is sent while it flies", what()));
+            }
+            match event.end {
+                // What was delivered may not have been noted before the crash; a body's parts are noted together.
+                Some(_)
+                    if body.run < self.run
+                        && event.sent_in != Some(self.run)
+                        && (event.ended_at == Duration::MAX || log.parted.contains(&body.run)) =>
+                {
+                    event.may_double += 1;
+                    event.end = None;
+                }
+                Some(end) => return Err(format!("{} is sent after its end {end:?}", what())),
+                None => {}
+            }
+            let before = event.sent_in.replace(self.run) == Some(self.run);
+            if before && event.body != body.hash && !refused {
+                return Err(format!("{} is sent in another body than before", what()));
+            }
+            again |= before;
+            doubled |= event.maybe_stored;
+            (event.body, event.flying) = (body.hash, true);
+        }
+        for (item, timestamp_ms) in body.items.iter().zip(&body.timestamps) {
+            if let Item::Event(event) = item {
+                log.truth.events[*event as usize].timestamp_ms = *timestamp_ms;
+            }
+        }
+        seen.calls += 1;
+        let before = self.sent.insert(body.hash, self.sent.get(&body.hash).copied().unwrap_or_default());
+        if body.events().next().is_none() {
+            (again, doubled) = (before.is_some(), before.is_some_and(|before| before.lost));
+        }
+        seen.retries += u64::from(again);
+        seen.duplicates += if doubled { body.items.len() as u64 } else { 0 };
+        for other in log.unsettled.iter().filter(|other| other.hash != body.hash) {
+            let shares = body.first_ms() <= other.last_ms() && other.first_ms() <= body.last_ms();
+            let (older, younger) = if other.place() < body.place() { (&**other, &*body) } else { (&*body, &**other) };
+            // After a step back of the clock, or a restart, the younger lie among the older ones.
+            let went_back = younger.first_ms() < older.last_ms() && (self.clock_went_back || older.run != younger.run);
+            if shares && !went_back {
+                return Err(format!(
+                    "bodies {} and {} of log stream {} share a millisecond and are under way together: {}..={}, {}..={}",
+                    other.sequence,
+                    body.sequence,
+                    body.log,
+                    other.first_ms(),
+                    other.last_ms(),
+                    body.first_ms(),
+                    body.last_ms()
+                ));
+            }
+        }
+        if !log.unsettled.iter().any(|other| other.hash == body.hash) {
+            log.unsettled.push(body.clone());
+        }
+        Ok(body)
+    }
+
+    /// The answer is handed to logpump.
+    pub fn answered(&mut self, body: &Body, answer: &Answer, now: Duration) {
+        let log = &mut self.logs[body.log];
+        for (place, item) in body.items.iter().enumerate() {
+            let Item::Event(index) = item else { continue };
+            let ends_line = log.truth.ends_line(*index);
+            let event = &mut log.truth.events[*index as usize];
+            event.flying = false;
+            event.refused_alone |= body.items.len() == 1 && matches!(answer, Answer::Invalid(_));
+            match answer {
+                Answer::Accepted(rejected) => {
+                    let end =
+                        service::end_of(place, rejected.too_old_end, rejected.expired_end, rejected.too_new_start);
+                    if body.run < self.run {
+                        self.adopted_ends[end as usize] += Count::new(u64::from(ends_line), u64::from(event.raw_bytes));
+                    }
+                    (event.end, event.ended_at) = (Some(end), now);
+                }
+                Answer::Unavailable { lost: true, .. } => {
+                    event.maybe_stored = true;
+                    event.may_double += 1;
+                }
+                _ => {}
+            }
+        }
+        if let Answer::Unavailable { lost: true, .. } = answer {
+            self.sent.entry(body.hash).or_default().lost = true;
+        }
+        if let Answer::Invalid(_) = answer {
+            log.invalid_in.insert(self.run);
+        }
+        // What was called invalid is as if it were not sent yet: it may come in parts.
+        if let Answer::Accepted(_) | Answer::Invalid(_) = answer {
+            log.unsettled.retain(|other| other.hash != body.hash);
+        }
+    }
+
+    /// The spool may not have noted what was delivered from then on: it may come again.
+    pub fn not_noted(&mut self, from: Duration) {
+        let events = self.logs.iter_mut().flat_map(|log| &mut log.truth.events);
+        events.filter(|event| event.ended_at >= from).for_each(|event| event.ended_at = Duration::MAX);
+    }
+
+    /// The spool says that it has this.
+    pub fn stored(&mut self, body: &Body) {
+        for event in body.events() {
+            self.logs[body.log].truth.events[event as usize].spooled = true;
+        }
+    }
+
+    /// The spool gives this back. What the service would refuse for its age, by our clock, is not sent.
+    pub fn loaded(&mut self, entry: &Entry, wall_ms: i64, now: Duration) {
+        let hash = crate::text::hash(&entry.payload);
+        let Some(body) = self.bodies.get(&hash).filter(|body| body.last_ms() < wall_ms - AGE_MS_MAX) else { return };
+        let truth = &mut self.logs[body.log].truth;
+        for index in body.events() {
+            if body.run < self.run {
+                let bytes = u64::from(truth.events[index as usize].raw_bytes);
+                self.adopted_ends[End::TooOld as usize] += Count::new(u64::from(truth.ends_line(index)), bytes);
+            }
+            let event = &mut truth.events[index as usize];
+            (event.end, event.ended_at) = (Some(End::TooOld), now);
+        }
+    }
+}
