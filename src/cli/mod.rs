@@ -1,7 +1,7 @@
 //! The command line: arguments in, exit code out.
 
 mod args;
-mod names;
+pub mod names;
 mod resolve;
 mod room;
 
