@@ -293,6 +293,8 @@ fn copied(from: &Path, to: &Path) {
     }
 }
 
+type Damage = Box<dyn Fn(&mut Vec<u8>)>;
+
 #[test]
 fn of_a_damaged_segment_all_that_is_readable_is_delivered_and_the_rest_kept_named_and_counted() {
     const LEFT: u64 = 20_000;
@@ -301,7 +303,7 @@ fn of_a_damaged_segment_all_that_is_readable_is_delivered_and_the_rest_kept_name
     let whole = stored_bytes(place.path());
     let cut = |at: u64| move |bytes: &mut Vec<u8>| bytes.truncate(at as usize);
     let flip = |at: u64| move |bytes: &mut Vec<u8>| bytes[at as usize] ^= 0x55;
-    let mut damages: Vec<Box<dyn Fn(&mut Vec<u8>)>> = Vec::new();
+    let mut damages: Vec<Damage> = Vec::new();
     for part in 1..6 {
         // Not only at round places.
         damages.push(Box::new(cut(whole * part / 6 + part * 7)));
