@@ -56,6 +56,21 @@ fn every_path_that_a_document_names_is_there() {
 }
 
 #[test]
+fn every_test_that_a_document_names_is_there() {
+    let mut missing = Vec::new();
+    for name in DOCUMENTS {
+        for word in quoted(&document(name)) {
+            let Some((file, test)) = word.split_once("::").filter(|(file, _)| file.ends_with(".rs")) else { continue };
+            let source = fs::read_to_string(root().join("tests/run").join(file)).unwrap_or_default();
+            if !source.contains(&format!("#[test]\nfn {test}()")) {
+                missing.push(format!("{name}: {word}"));
+            }
+        }
+    }
+    assert_eq!(missing, [""; 0]);
+}
+
+#[test]
 fn every_option_that_a_document_names_exists() {
     let helps = [
         (env!("CARGO_BIN_EXE_logpump"), "run"),

@@ -94,7 +94,8 @@ fn with_durable_only_the_last_moments_lines_are_lost() {
             let lost = lines.saturating_sub(there);
             assert!(lost <= LOST_LINES_MAX.min(LOST_BYTES_MAX / LINE_BYTES), "{writer}: {lost} of {lines} lines lost");
             (worst, none) = (worst.max(lost), none + u64::from(lost == 0));
-            // A body has what came in a flush interval, or in as long as it took to come round.
+            // Those in flight, and as many that were answered in the last moment. Of a stretch nobody sees how many it was.
+            assert!(stretches(&doubled) <= 2 * MAX_IN_FLIGHT, "{writer}: {doubled:?}");
             worst_doubled = worst_doubled.max(doubled.len() as u64);
             assert!(doubled.values().all(|times| *times <= 2), "{writer}: {doubled:?}");
         } else {
@@ -107,6 +108,11 @@ fn with_durable_only_the_last_moments_lines_are_lost() {
          most ({RATE} lines/s, --flush-interval {FLUSH_MS}ms)",
         written.len()
     );
+}
+
+/// How many there are of lines that follow each other.
+fn stretches(lines: &HashMap<u64, u64>) -> u64 {
+    lines.keys().filter(|line| !lines.contains_key(&(**line + 1))).count() as u64
 }
 
 fn stream_exists(standin: &Standin, stream: &str) -> bool {

@@ -13,7 +13,7 @@ use crate::{on_both_engines, wait_for};
 
 pub const LOAD: &str = env!("CARGO_BIN_EXE_logpump-load");
 /// Of each of two writers, in a second: at the flush interval of these runs that is a call for every few lines.
-pub const LINES: u64 = 10_000;
+const LINES: u64 = 10_000;
 const WRITERS: [&str; 2] = ["a", "b"];
 /// Of these writers.
 const STREAMS: [&str; 2] = ["logpump-load", "logpump-load-2"];
@@ -42,7 +42,7 @@ impl Outcome {
     }
 }
 
-pub fn load(run: Logpump) -> Logpump {
+fn load(run: Logpump) -> Logpump {
     let (lines, rate) = (LINES.to_string(), LINES.to_string());
     let run = run.args(&["--flush-interval", "10ms", "--drain-timeout", "100s"]);
     WRITERS.iter().fold(run, |run, writer| {

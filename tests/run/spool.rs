@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::outage::free_address;
 use crate::program::{Ended, GROUP, Logpump, standin};
-use crate::service::{LINES, LOAD, judge, load, set, sum, verify, written};
+use crate::service::{LOAD, judge, set, sum, verify, written};
 use crate::standin::Standin;
 use crate::{on_both_engines, wait_for};
 
@@ -79,6 +79,20 @@ fn assert_each_once(standin: &Standin, group: &str, writers: &str, lines: u64) {
 
 // ---- in one run ------------------------------------------------------------------------------
 
+/// Of each of two writers: more than little memory holds.
+const LINES: u64 = 40_000;
+/// However slow this machine is, there is no line for which the disk has no time.
+const WAITING: [&str; 2] = ["--when-full", "block"];
+
+fn load(run: Logpump) -> Logpump {
+    let (lines, rate) = (LINES.to_string(), (LINES / 3).to_string());
+    let run =
+        run.args(&["--memory-max", "16MiB", "--flush-interval", "10ms", "--drain-timeout", "100s"]).args(&WAITING);
+    ["a", "b"].iter().fold(run, |run, writer| {
+        run.command(&[LOAD, "write", "--writer", writer, "--count", &lines, "--rate", &rate, "--no-times"])
+    })
+}
+
 #[test]
 fn an_outage_goes_through_the_spool_and_every_line_arrives_once_and_in_order() {
     on_both_engines(|engine| {
@@ -86,7 +100,7 @@ fn an_outage_goes_through_the_spool_and_every_line_arrives_once_and_in_order() {
             let standin = standin(&["--fault", OUTAGE]);
             let run = load(Logpump::new(engine).into_cloudwatch(&standin.url).args(more)).start();
             let spool = run.place("spool");
-            wait_for_stored(&spool, 100_000);
+            wait_for_stored(&spool, 1_000_000);
             set(&standin, "");
             let outcome = judge(run.end(), &standin, LINES);
             assert_eq!((outcome.missing, outcome.doubled), (0, 0), "{more:?} {}", outcome.state());
@@ -100,10 +114,10 @@ fn one_outage_after_the_other() {
     let standin = standin(&[]);
     let run = load(Logpump::new("auto").into_cloudwatch(&standin.url)).start();
     let spool = run.place("spool");
-    for _ in 0..4 {
+    for _ in 0..3 {
         set(&standin, OUTAGE);
         let before = stored_bytes(&spool);
-        let grows = || (stored_bytes(&spool) > before + 20_000 || written(&run).is_none()).then_some(());
+        let grows = || (stored_bytes(&spool) > before + 300_000 || written(&run).is_none()).then_some(());
         wait_for("bodies in the spool", grows, || format!("{} bytes", stored_bytes(&spool)));
         set(&standin, "");
     }
@@ -119,7 +133,7 @@ fn logpump_stopped_and_continued_while_it_spools() {
         let run = load(Logpump::new(engine).into_cloudwatch(&standin.url)).start();
         let spool = run.place("spool");
         for round in 1..=3 {
-            wait_for_stored(&spool, round * 50_000);
+            wait_for_stored(&spool, round * 300_000);
             run.signal(Signal::STOP);
             let (mut last, mut unchanged) = (None, 0);
             let waits = || {
@@ -136,6 +150,29 @@ fn logpump_stopped_and_continued_while_it_spools() {
         assert_eq!((outcome.missing, outcome.doubled), (0, 0), "{}", outcome.state());
         assert_gone(&spool);
     });
+}
+
+#[test]
+fn a_spool_that_panics_leaves_what_it_has_to_the_next_run_and_the_rest_arrives() {
+    let (standin, place) = (standin(&["--fault", OUTAGE]), tempfile::tempdir().unwrap());
+    let (trigger, spool) = (place.path().join("panic"), place.path().join("spool"));
+    let run = load(Logpump::new("auto").into_cloudwatch(&standin.url).arg("--spool-dir").arg(&spool));
+    let mut run = run.env("LOGPUMP_TEST_PANIC", format!("spool:{}", trigger.display())).start();
+    wait_for_stored(&spool, 1_000_000);
+    fs::write(&trigger, "").unwrap();
+    run.wait_said("the spool has failed");
+    set(&standin, "");
+    let ended = run.end();
+    let [read, delivered, spooled] = ["/read", "/delivered", "/spooled"].map(|end| ended.total(end).0);
+    assert_eq!((read, delivered + spooled), (2 * LINES, 2 * LINES), "{:#}\n{}", ended.report, ended.said);
+    let next = adopter("auto", &standin.url, &spool).command(&["true"]).run();
+    let adopted = next.total("/adopted");
+    assert_eq!((next.code, next.total("/delivered")), (Some(0), adopted), "{:#}\n{}", next.report, next.said);
+    // What it had stored and had not said so is there twice.
+    assert!(spooled > 0 && adopted.0 >= spooled, "{:#}\n{:#}", ended.report, next.report);
+    let found = found(&standin, GROUP, "a,b", LINES);
+    assert_eq!((sum(&found, "missing"), sum(&found, "doubled")), (0, adopted.0 - spooled), "{found:#?}");
+    assert_gone(&spool);
 }
 
 // ---- from run to run -------------------------------------------------------------------------
