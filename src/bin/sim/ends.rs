@@ -108,10 +108,9 @@ impl World<'_> {
             check::check_reader(log, self.clock_steps[index], self.watch.clock_went_back)?;
             let lost = |event: &Event| event.spooled && event.end.is_none() && event.stored == 0 && !event.poisoned;
             let lost = log.truth.events.iter().position(lost);
-            if let Some(event) = lost {
-                if !(self.watch.may_lose_spooled || self.watch.set_aside > 0 || wrong_name) {
-                    return Err(format!("event {event} of {} was spooled, and is lost", log.name));
-                }
+            let excused = self.watch.may_lose_spooled || self.watch.set_aside > 0 || wrong_name;
+            if let Some(event) = lost.filter(|_| !excused) {
+                return Err(format!("event {event} of {} was spooled, and is lost", log.name));
             }
             summary.events += log.truth.events.len() as u64;
             summary.lines += log.truth.lines.len() as u64;

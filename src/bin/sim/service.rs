@@ -68,7 +68,7 @@ impl Service {
             bad: Vec::new(),
             latency: plan.latency,
             retention_ms: plan.retention_ms,
-            random: Rng::with_seed(plan.seed ^ 0x5E47_1CE),
+            random: Rng::with_seed(plan.seed ^ 0x05E4_71CE),
             stored: 0,
         }
     }
