@@ -122,8 +122,6 @@ impl Disk {
     fn can(&self, op: &Op, fault: Fault) -> bool {
         let writes = matches!(op, Op::Append { .. } | Op::AppendJournal { .. });
         match fault {
-            // Three failures in a row and what is there counts as unreadable.
-            Fault::DiskFailed if matches!(op, Op::Read { .. } | Op::ReadJournal { .. }) => false,
             Fault::ShortWrite => writes,
             Fault::DiskFull => writes || matches!(op, Op::Create(_) | Op::CopyAside { .. }),
             _ => true,
