@@ -45,8 +45,9 @@ impl Core {
     pub(super) fn next_load(&self, now: Instant) -> Option<Instant> {
         let free = if self.may_load() { Some(self.streams.iter()) } else { None };
         let troubled = free.into_iter().flatten().filter(|stream| stream.is_troubled(now));
-        // A stream that is being created again has its answer to wake us.
-        troubled.filter_map(|stream| stream.hold_until).chain(self.disk.refused_until).min()
+        // A stream that is being created again has its answer to wake us, and a hold of it may be over meanwhile.
+        let holds = troubled.filter_map(|stream| stream.hold_until.filter(|until| *until > now));
+        holds.chain(self.disk.refused_until).min()
     }
 
     fn troubled(&self, now: Instant) -> Vec<u64> {

@@ -324,6 +324,22 @@ fn a_spool_that_dies_gives_back_what_it_had_not_stored() {
 }
 
 #[test]
+fn a_hold_that_is_over_while_its_stream_is_missing_does_not_have_the_loop_spin() {
+    let mut desk = Desk::new(1, with_disk(2, 2, false));
+    desk.offer(0, ["a1", "a2", "a3", "a4", "a5", "a6"]);
+    desk.spool_works_on();
+    desk.answer("a1", not_found());
+    desk.answer("a2", denied());
+    desk.spool_works_on();
+    let hold_until = desk.core.streams[0].hold_until.expect("a denied stream is on hold");
+    desk.core.stream_created(0, denied(), desk.now);
+    desk.core.streams[0].existence = Existence::Resting { until: hold_until + ms(1_000), away: false };
+    desk.now = hold_until + ms(500);
+    // It looks at what is due.
+    assert_eq!(desk.act(), [""; 0]);
+}
+
+#[test]
 fn a_body_whose_answer_was_lost_counts_as_doubled_also_when_it_was_on_disk_meanwhile() {
     let mut desk = Desk::new(1, with_disk(1, 1, false));
     desk.offer(0, ["a1", "a2", "a3", "a4"]);
