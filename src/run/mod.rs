@@ -5,7 +5,6 @@
 //! over; the report is written; the child's code is ours.
 
 mod pump;
-mod vanishing;
 
 use std::io;
 use std::os::fd::AsFd;

@@ -8,7 +8,6 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::vanishing::vanishing;
 use super::{Bells, Child, Destination, Plan};
 use crate::clock;
 use crate::intake::{self, Command, Kind, Plain, Source};
@@ -38,7 +37,8 @@ pub struct Pump {
     shipped: Arc<AtomicBool>,
     taken_in: Arc<AtomicBool>,
     control: Arc<Control>,
-    has_spool: bool,
+    /// While this says so, there is a spool.
+    has_spool: Option<Arc<AtomicBool>>,
     tee: Option<TeeWriter>,
 }
 
@@ -77,7 +77,7 @@ impl Pump {
         let shipped = Arc::new(AtomicBool::new(false));
         let tell_main = TellMain { over: shipped.clone(), bell: bells.main.clone() };
         let spool = start_spool(plan, kind, bells);
-        let has_spool = spool.is_some();
+        let has_spool = spool.as_ref().map(spool::Handle::presence);
         let (rings, files) = (streams.rings, streams.files);
         let ship = start_ship(plan, ShipParts { rings, files, control: control.clone(), tee, spool, tell_main });
         let ship = ship.inspect_err(|error| say_no_thread("pump-ship", error)).ok();
@@ -131,10 +131,11 @@ impl Pump {
 
     /// The time to deliver is over: what is left goes to the spool. False: there is none.
     pub fn spill(&self) -> bool {
-        if self.has_spool {
+        let has_spool = self.has_spool.as_ref().is_some_and(|is_there| is_there.load(Ordering::Acquire));
+        if has_spool {
             self.control.set(Phase::Spill);
         }
-        self.has_spool
+        has_spool
     }
 
     /// The time for that is over, too. First the rings end, then ship books what is in them.
@@ -203,7 +204,7 @@ fn book(ledger: &mut Ledger, end: End, count: Count) {
     ledger.book(end, count);
 }
 
-/// None: none is wanted, or its directory cannot be used, which is said once; then lines are kept in memory only.
+/// None: none is wanted, or there is no thread for it. Its directory is looked at in the thread: a disk may not answer.
 fn start_spool(plan: &Plan, kind: Kind, bells: &Bells) -> Option<spool::Handle> {
     let wanted = plan.spool.as_ref()?;
     let options = spool::Options {
@@ -215,16 +216,7 @@ fn start_spool(plan: &Plan, kind: Kind, bells: &Bells) -> Option<spool::Handle> 
         run: spool::run_id(clock::wall_ms(), std::process::id()),
     };
     let started = spool::start(options, bells.ship.clone());
-    if let (Ok(_), Some(warning)) = (&started, vanishing(&wanted.directory)) {
-        tracing::warn!("{warning}");
-    }
-    started
-        .inspect_err(|error| {
-            tracing::warn!(
-                "--spool-dir: {error}; there is no spool: lines are kept in memory, then --when-full decides"
-            );
-        })
-        .ok()
+    started.inspect_err(|error| say_no_thread("pump-spool", error)).ok()
 }
 
 /// The sources go to the thread once it is there: with the closure of one that cannot be had they would be closed, and

@@ -38,6 +38,9 @@ pub enum Notice {
         why: String,
     },
     SpoolTakes,
+    SpoolAbsent {
+        why: String,
+    },
     SpoolDied,
     Dropping {
         reason: End,
@@ -107,6 +110,9 @@ impl fmt::Display for Notice {
                  free some disk space, or raise --spool-max"
             ),
             Notice::SpoolTakes => write!(f, "the spool takes bodies again"),
+            Notice::SpoolAbsent { why } => {
+                write!(f, "--spool-dir: {why}; there is no spool: lines are kept in memory, then --when-full decides")
+            }
             Notice::SpoolDied => write!(
                 f,
                 "the spool has failed, a fault of logpump's; please report it; lines stay in memory while there is room, \

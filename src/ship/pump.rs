@@ -261,7 +261,8 @@ impl Pump {
             let may_sleep = match has_place {
                 true => feed.may_sleep(),
                 false if feed.is_crowded() && self.when_full == WhenFull::Drop => {
-                    due = [due, self.patience[index].due()].into_iter().flatten().min();
+                    // None: it has got crowded since it was last looked at.
+                    due = [due, Some(self.patience[index].due()?)].into_iter().flatten().min();
                     true
                 }
                 false => feed.may_sleep_unvisited() || self.is_blocked(feed),

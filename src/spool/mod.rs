@@ -12,6 +12,7 @@ pub mod recover;
 pub mod store;
 #[cfg(test)]
 mod tests;
+mod vanishing;
 pub mod wire;
 
 use std::io;
@@ -26,10 +27,11 @@ use std::time::{Duration, Instant};
 use crate::clock;
 use crate::fault::Fault;
 use crate::sys::bell::{AsyncBell, Bell};
-use directory::Root;
+use directory::{Directory, Root};
 use disk::{Completions, Disk, Std, Uring};
 pub use store::SyncPolicy;
 use store::{Completion, Store};
+use vanishing::vanishing;
 use wire::{Event, Request};
 
 /// Submissions at the same time: one of each lane, and closes.
@@ -61,8 +63,9 @@ pub struct Handle {
     events: Receiver<Event>,
     bell: Arc<Bell>,
     over: Arc<AtomicBool>,
-    /// It ended as it was asked to.
+    /// It ended as it was asked to, or never had a directory.
     ended: Arc<AtomicBool>,
+    present: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -75,6 +78,11 @@ impl Handle {
 
     pub fn try_next(&self) -> Option<Event> {
         self.events.try_recv().ok()
+    }
+
+    /// Says whether there is a spool: not any more after `Event::Absent`.
+    pub fn presence(&self) -> Arc<AtomicBool> {
+        self.present.clone()
     }
 
     /// The thread is over, and not because it was asked to end: no answer comes any more but those on their way.
@@ -112,38 +120,61 @@ impl Drop for Handle {
     }
 }
 
-/// Makes and locks this run's directory and starts the thread. An error says what failed, on what, and what to do.
+/// Starts the thread, which makes and locks this run's directory; if it cannot, it says so with `Event::Absent` and ends.
 /// `ship_bell` is rung after every event, and when the thread is over.
 pub fn start(options: Options, ship_bell: Arc<Bell>) -> io::Result<Handle> {
-    let root = Root::open(&options.directory)?;
-    let own = root.create(options.run)?;
     let bell = Bell::new()?;
     let (request_sender, requests) = channel();
     let (event_sender, events) = channel();
-    let (over, ended) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let [over, ended] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+    let present = Arc::new(AtomicBool::new(true));
     let at_end = AtEnd { over: over.clone(), bell: ship_bell.clone() };
-    let (spool_bell, spool_ended) = (bell.clone(), ended.clone());
+    let (spool_bell, spool_ended, spool_present) = (bell.clone(), ended.clone(), present.clone());
     let thread = Builder::new().name("pump-spool".into()).spawn(move || {
         let _at_end = at_end;
-        let (adopted, notices) = root.adopt();
-        notices.iter().for_each(|notice| tracing::warn!("--spool-dir: {notice}"));
-        let options_of_store = store::Options { run: own.run, bytes_max: options.bytes_max, sync: options.sync };
-        let (directories, found): (Vec<_>, Vec<_>) = adopted.into_iter().unzip();
-        let directories = Arc::new(std::iter::once(own).chain(directories).collect());
-        let (sender, completions) = channel();
-        let tell = Completions { sender, bell: spool_bell.clone() };
-        let spool = Spool {
-            store: Store::new(options_of_store, found),
-            requests,
-            completions,
-            events: event_sender,
-            ship_bell,
-            fault: Fault::planted("spool"),
-        };
-        spool.run(options.uring, directories, tell);
+        let opened = Root::open(&options.directory).and_then(|root| Ok((root.create(options.run)?, root)));
+        match opened {
+            Ok((own, root)) => {
+                let (sender, completions) = channel();
+                let ends = Ends { requests, events: event_sender, ship_bell, completions };
+                run(&options, own, &root, ends, Completions { sender, bell: spool_bell });
+            }
+            Err(error) => {
+                spool_present.store(false, Ordering::Release);
+                let _ = event_sender.send(Event::Absent { why: error.to_string() });
+            }
+        }
         spool_ended.store(true, Ordering::Release);
     })?;
-    Ok(Handle { requests: request_sender, events, bell, over, ended, thread: Some(thread) })
+    Ok(Handle { requests: request_sender, events, bell, over, ended, present, thread: Some(thread) })
+}
+
+struct Ends {
+    requests: Receiver<Request>,
+    events: Sender<Event>,
+    ship_bell: Arc<Bell>,
+    completions: Receiver<Completion>,
+}
+
+/// With the directory of this run: adopts those of ended ones, and goes on until it is asked to end.
+fn run(options: &Options, own: Directory, root: &Root, ends: Ends, tell: Completions) {
+    if let Some(warning) = vanishing(&options.directory) {
+        tracing::warn!("{warning}");
+    }
+    let (adopted, notices) = root.adopt();
+    notices.iter().for_each(|notice| tracing::warn!("--spool-dir: {notice}"));
+    let options_of_store = store::Options { run: own.run, bytes_max: options.bytes_max, sync: options.sync };
+    let (directories, found): (Vec<_>, Vec<_>) = adopted.into_iter().unzip();
+    let directories = Arc::new(std::iter::once(own).chain(directories).collect());
+    let spool = Spool {
+        store: Store::new(options_of_store, found),
+        requests: ends.requests,
+        completions: ends.completions,
+        events: ends.events,
+        ship_bell: ends.ship_bell,
+        fault: Fault::planted("spool"),
+    };
+    spool.run(options.uring, directories, tell);
 }
 
 /// Tells ship that the thread is over, also when it panics.

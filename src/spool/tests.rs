@@ -222,8 +222,12 @@ fn where_nothing_can_be_written_the_error_says_what_and_why() {
     fs::write(&file, "").unwrap();
     for path in [file.clone(), file.join("below")] {
         let options = Options { directory: path.clone(), bytes_max: 1, sync: SyncPolicy::Never, uring: false, run: 1 };
-        let error = start(options, Bell::new().unwrap()).err().unwrap().to_string();
-        assert!(error.contains(&path.display().to_string()) && error.contains("--spool-dir"), "{error}");
+        let mut rig = Rig::start_with(options);
+        let absent = rig.event(|event| matches!(event, Event::Absent { .. }));
+        let Event::Absent { why } = absent else { panic!("{absent:?}") };
+        assert!(why.contains(&path.display().to_string()) && why.contains("--spool-dir"), "{why}");
+        assert!(!rig.spool.presence().load(Ordering::Acquire));
+        assert!(rig.spool.join(clock::now() + DEADLINE), "to have no directory is no failure of the thread");
     }
 }
 

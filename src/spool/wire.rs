@@ -55,6 +55,10 @@ pub enum Event {
         count: Count,
         bytes: u64,
     },
+    /// There is no directory, for this reason: nothing is stored, and nothing will be answered.
+    Absent {
+        why: String,
+    },
     /// All that ended runs had left has been announced.
     Searched,
     /// An entry of an adopted run, or bytes of it, that cannot be read: left where they are, under another name.

@@ -17,7 +17,7 @@ impl Core {
         if self.disk.refused_until.is_some_and(|until| until <= now) {
             self.disk.refused_until = None;
         }
-        if !self.may_load() {
+        if !self.may_load(now) {
             return None;
         }
         let except = self.troubled(now);
@@ -30,8 +30,10 @@ impl Core {
     }
 
     /// At the memory's bound one body at a time comes back.
-    fn may_load(&self) -> bool {
-        let ahead = self.streams.iter().map(|stream| stream.backlog.len()).sum::<usize>();
+    fn may_load(&self, now: Instant) -> bool {
+        // What waits of streams that stand still holds up no other.
+        let goes_on = |stream: &&Stream| !stream.is_troubled(now) && !stream.refusals.slow;
+        let ahead = self.streams.iter().filter(goes_on).map(|stream| stream.backlog.len()).sum::<usize>();
         let is_sent = || self.calls.iter().flatten().any(|call| call.delivery.backlog);
         self.disk.is_on()
             && self.disk.loading.is_none()
@@ -43,7 +45,7 @@ impl Core {
     /// When there may be something to load, or to store, that there is not now: a stream's trouble is over, or the
     /// spool's.
     pub(super) fn next_load(&self, now: Instant) -> Option<Instant> {
-        let free = if self.may_load() { Some(self.streams.iter()) } else { None };
+        let free = if self.may_load(now) { Some(self.streams.iter()) } else { None };
         let troubled = free.into_iter().flatten().filter(|stream| stream.is_troubled(now));
         // A stream that is being created again has its answer to wake us, and a hold of it may be over meanwhile.
         let holds = troubled.filter_map(|stream| stream.hold_until.filter(|until| *until > now));
@@ -92,6 +94,22 @@ impl Core {
             self.streams[index].begun = true;
             self.streams[index].put_back(delivery);
         }
+    }
+
+    pub(super) fn nothing_to_load(&mut self) {
+        let except = self.disk.loading.take();
+        if std::mem::take(&mut self.disk.left_meanwhile) {
+            // Decided before that was there.
+            return;
+        }
+        if except.as_ref().is_some_and(Vec::is_empty) {
+            // What else was counted there cannot be read any more.
+            self.disk.alone = 0;
+            for index in 0..self.own_streams {
+                self.streams[index].disk.alone = self.disk.pending_for_room(index);
+            }
+        }
+        self.disk.nothing_but = except;
     }
 
     pub(super) fn set_aside(&mut self, run: u32, key: u64, what: String, count: Count) {

@@ -38,6 +38,8 @@ pub(super) struct Disk {
     pub adopted_alone: Count,
     /// A Load is under way, for all streams but these.
     pub loading: Option<Vec<u64>>,
+    /// Something was left on disk since that Load was asked for.
+    pub left_meanwhile: bool,
     /// There was nothing for all streams but these.
     pub nothing_but: Option<Vec<u64>>,
     /// What ended runs left is known.
@@ -82,11 +84,18 @@ impl Disk {
             alone: 0,
             adopted_alone: Count::default(),
             loading: None,
+            left_meanwhile: false,
             nothing_but: None,
             searched: false,
             tried: HashMap::new(),
             dead: false,
         }
+    }
+
+    /// Bodies of a stream that are to be on disk alone, and are not yet.
+    pub fn pending_for_room(&self, stream: usize) -> u64 {
+        let of = |pending: &&Pending| pending.stream == stream && matches!(pending.what, What::Body(_, Purpose::Room));
+        self.pending.iter().filter(of).count() as u64
     }
 
     pub fn has_pending(&self) -> bool {
@@ -249,12 +258,7 @@ impl Core {
             Event::Stored { ticket, id, bytes } => self.stored(ticket, id, bytes),
             Event::Refused { ticket, why } => self.refused_by_disk(ticket, why, now),
             Event::Loaded { id, entry } => self.loaded(id, *entry, wall_ms),
-            Event::Nothing => {
-                self.disk.nothing_but = self.disk.loading.take();
-                if self.disk.nothing_but.as_ref().is_some_and(Vec::is_empty) {
-                    self.disk.alone = 0;
-                }
-            }
+            Event::Nothing => self.nothing_to_load(),
             Event::Adopted { entries, count, bytes, .. } => {
                 self.disk.alone += entries;
                 self.disk.used_bytes += bytes;
@@ -270,6 +274,7 @@ impl Core {
                 self.disk.used_bytes = self.disk.used_bytes.saturating_sub(bytes);
                 self.disk.refused_until = None;
             }
+            Event::Absent { why } => self.spool_is_gone(Notice::SpoolAbsent { why }),
             Event::Searched => self.disk.searched = true,
             Event::Ended => {}
         }
@@ -329,10 +334,14 @@ impl Core {
 
     /// The spool's thread is gone: what it was given is still ours, what it has waits for another run.
     pub fn spool_died(&mut self) {
+        self.spool_is_gone(Notice::SpoolDied);
+    }
+
+    fn spool_is_gone(&mut self, notice: Notice) {
         if std::mem::replace(&mut self.disk.dead, true) || self.disk.options.is_none() {
             return;
         }
-        self.outbox.push_back(Action::Say(Notice::SpoolDied));
+        self.outbox.push_back(Action::Say(notice));
         self.disk.loading = None;
         for (stream, delivery) in self.take_pending() {
             self.streams[stream].put_back(delivery);
@@ -376,6 +385,7 @@ impl Core {
         }
         self.disk.alone += 1;
         self.disk.nothing_but = None;
+        self.disk.left_meanwhile = self.disk.loading.is_some();
     }
 
     /// Lines with pieces on disk: `SplitLines::leave`.

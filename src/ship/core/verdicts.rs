@@ -16,6 +16,12 @@ impl Core {
     pub fn answered(&mut self, call: usize, answer: Answer, now: Instant) {
         let mut flown = self.calls[call].take().expect("an answer belongs to a call in flight");
         assert_eq!(flown.state, CallState::Flying, "a resting call was answered");
+        if self.spilling && !matches!(answer, Answer::Accepted(_)) {
+            // It is on its way to the disk, and is not sent again: it stays where it is known to be.
+            flown.state = CallState::Resting { until: now, away: false };
+            self.calls[call] = Some(flown);
+            return;
+        }
         match answer {
             Answer::Accepted(rejected) => self.accepted(flown, rejected, now),
             Answer::Throttled => self.throttled(call, flown, now),

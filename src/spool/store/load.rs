@@ -268,7 +268,8 @@ impl Store {
             Ok(_) => Bytes::new(),
             Err(error) => {
                 self.load.failures += 1;
-                if self.load.failures < SPOOL_READS_MAX {
+                // A file that is gone does not come back.
+                if self.load.failures < SPOOL_READS_MAX && error.kind() != io::ErrorKind::NotFound {
                     self.load.rest_until = Some(now + SPOOL_RETRY);
                     self.load.fetching = None;
                     return;

@@ -211,6 +211,7 @@ impl World {
                 Event::Refused { ticket, .. } => self.set(self.tickets[&ticket], State::Gone { certain: false }),
                 Event::Loaded { id, entry } => self.loaded(id, &entry),
                 Event::Searched => {}
+                Event::Absent { why } => panic!("{why}"),
                 Event::Nothing => {
                     let except = self.loading.take().expect("a load was asked for");
                     let waits = self

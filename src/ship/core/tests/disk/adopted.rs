@@ -1,0 +1,112 @@
+//! What ended runs left, and streams in trouble.
+
+use super::*;
+
+fn adopted(stream: &str, name: &str, last_ms: i64) -> Entry {
+    Entry {
+        address: Arc::new(Address { group: "/other".into(), stream: stream.into(), ..Address::default() }),
+        sequence: 7,
+        first_ms: last_ms,
+        last_ms,
+        serial: false,
+        gzip: false,
+        raw_lengths: vec![5, 5],
+        pieces: Vec::new(),
+        payload: Bytes::copy_from_slice(name.as_bytes()),
+    }
+}
+
+#[test]
+fn what_an_ended_run_left_goes_where_it_was_meant_for_and_too_old_events_cost_no_call() {
+    let mut desk = Desk::new(1, with_disk(2, 2, false));
+    desk.hear(Event::Adopted { run: 1, entries: 2, count: Count::new(4, 20), bytes: 1000 });
+    desk.act();
+    let load = |desk: &mut Desk| matches!(desk.asked.pop_front(), Some(Request::Load { .. }));
+    assert!(load(&mut desk));
+    let id = |index| EntryId { run: 1, segment: 0, index };
+    // Not our own spool: `Done` is looked up there.
+    desk.kept = (0..2).map(|_| Kept { entry: Arc::new(adopted("s", "x", 0)), with_ship: true, done: false }).collect();
+    desk.hear(Event::Loaded { id: id(0), entry: Box::new(adopted("s", "old", WALL_MS - EVENT_AGE_MS_MAX - 1)) });
+    desk.act();
+    assert!(load(&mut desk) && desk.kept[0].done);
+    desk.hear(Event::Loaded { id: id(1), entry: Box::new(adopted("s", "young", WALL_MS)) });
+    desk.act();
+    let place = desk.core.streams.iter().position(|stream| stream.address.group == "/other").unwrap();
+    desk.core.stream_created(place, ok(), desk.now);
+    assert_eq!(desk.act(), ["young"]);
+    desk.answer("young", ok());
+    let ledger = desk.core.adopted_ledger();
+    assert_eq!((ledger.adopted.lines, ledger.spooled, desk.kept[1].done), (4, Count::default(), true));
+    assert_eq!((ledger.ended(End::TooOld).lines, ledger.ended(End::Delivered).lines), (2, 2));
+    assert!(desk.core.is_empty(desk.now));
+}
+
+/// What an ended run left of a stream that is not ready yet comes back, each from its place; then the stream is ready.
+fn sent_of_ended_runs(places: &[(u32, u32, u64)]) -> Vec<String> {
+    let mut desk = Desk::new(1, with_disk(1, 1, false));
+    let entries = places.len() as u64;
+    desk.hear(Event::Adopted { run: 1, entries, count: Count::new(2 * entries, 10 * entries), bytes: 1000 });
+    let kept = || Kept { entry: Arc::new(adopted("s", "x", 0)), with_ship: true, done: false };
+    desk.kept = places.iter().map(|_| kept()).collect();
+    for (run, index, sequence) in places {
+        let entry = Entry { sequence: *sequence, ..adopted("s", &format!("{run} {index}"), WALL_MS) };
+        let id = EntryId { run: *run, segment: 0, index: *index };
+        desk.hear(Event::Loaded { id, entry: Box::new(entry) });
+    }
+    desk.act();
+    let place = desk.core.streams.iter().position(|stream| stream.address.group == "/other").unwrap();
+    desk.core.stream_created(place, ok(), desk.now);
+    desk.act();
+    let mut sent = Vec::new();
+    for _ in places {
+        let [(_, name)] = &desk.sent[..] else { panic!("one is sent after the other: {:?}", desk.sent) };
+        sent.push(name.clone());
+        desk.answer(&sent[sent.len() - 1], ok());
+    }
+    sent
+}
+
+#[test]
+fn parts_of_a_body_that_lie_on_disk_as_bodies_of_one_number_go_out_in_their_order() {
+    assert_eq!(sent_of_ended_runs(&[(1, 0, 7), (1, 1, 7), (1, 2, 7)]), ["1 0", "1 1", "1 2"]);
+}
+
+#[test]
+fn what_several_ended_runs_left_of_a_stream_goes_out_run_by_run() {
+    assert_eq!(sent_of_ended_runs(&[(1, 0, 50), (1, 1, 51), (2, 0, 0)]), ["1 0", "1 1", "2 0"]);
+}
+
+#[test]
+fn a_stream_in_trouble_holds_up_no_other_and_its_backlog_waits_on_disk() {
+    let mut desk = Desk::new(2, with_disk(2, 2, false));
+    desk.offer(0, ["a1", "a2", "a3", "a4", "a5", "a6"]);
+    desk.offer(1, ["b1", "b2", "b3", "b4"]);
+    desk.spool_works_on();
+    desk.answer("a1", denied());
+    // Its other bodies are held, and what would come back of it is passed over.
+    let mut rounds = 0;
+    while desk.delivered(1) < 4 {
+        rounds += 1;
+        assert!(rounds < 50, "the other stream stands still: {:?}", desk.sent);
+        desk.spool_works_on();
+        let flying: Vec<_> = desk.sent.iter().map(|(_, name)| name.clone()).collect();
+        for name in flying {
+            desk.answer(&name, if name.starts_with('a') { denied() } else { ok() });
+        }
+    }
+    assert_eq!(desk.delivered(0), 0);
+    while !desk.core.is_empty(desk.now) {
+        rounds += 1;
+        assert!(rounds < 200, "it stands still: {:?} {:?}", desk.sent, desk.on_disk());
+        desk.spool_works_on();
+        let flying: Vec<_> = desk.sent.iter().map(|(_, name)| name.clone()).collect();
+        for name in &flying {
+            desk.answer(name, ok());
+        }
+        if flying.is_empty() && desk.asked.is_empty() && !desk.core.is_empty(desk.now) {
+            desk.now = desk.core.next_due(desk.now).expect("something is due");
+            desk.act();
+        }
+    }
+    assert_eq!((desk.delivered(0), desk.on_disk().len()), (6, 0));
+}
