@@ -34,6 +34,8 @@ pub struct Seen {
     pub calls: u64,
     pub retries: u64,
     pub duplicates: u64,
+    /// Markers that were sent as a part of a body: of these nobody knows how often they were sent before.
+    pub uncertain: u64,
 }
 
 #[derive(Default)]
@@ -200,8 +202,11 @@ impl Watch {
             }
         }
         seen.calls += 1;
-        let before = self.sent.insert(body.hash, self.sent.get(&body.hash).copied().unwrap_or_default());
+        let before = self.sent.get(&body.hash).copied();
+        self.sent.insert(body.hash, before.unwrap_or_default());
         if body.events().next().is_none() {
+            let whole = log.bodies.get(&(body.run, body.sequence)).is_none_or(|whole| whole.hash == body.hash);
+            seen.uncertain += if whole { 0 } else { body.items.len() as u64 };
             (again, doubled) = (before.is_some(), before.is_some_and(|before| before.lost));
         }
         seen.retries += u64::from(again);
