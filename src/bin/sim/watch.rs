@@ -266,8 +266,8 @@ impl Watch {
         if let Answer::Invalid(_) = answer {
             log.invalid_in.insert(self.run);
         }
-        // What was called invalid is as if it were not sent yet: it may come in parts.
-        if let Answer::Accepted(_) | Answer::Invalid(_) = answer {
+        // What was refused goes back to its stream, as if it were not sent yet; what was called invalid may come in parts.
+        if !matches!(answer, Answer::Throttled | Answer::Unavailable { .. }) {
             log.unsettled.retain(|other| other.hash != body.hash);
         }
     }
