@@ -95,6 +95,22 @@ fn a_body_full_of_escapes_ends_at_two_mebibytes() {
 }
 
 #[test]
+fn an_event_fits_to_the_byte_if_the_longest_timestamp_would() {
+    let batch = |more: usize| {
+        let mut batch = open();
+        assert_eq!(batch.push(&line(&"\u{1}".repeat(300_000)), 1), Ok(()));
+        batch.push(&line(&"x".repeat(more)), 1).map(|()| batch.close().json.len())
+    };
+    // {"logGroupName":"g","logStreamName":"s","logEvents":[{"timestamp":1,"message":"..."}
+    let before = 53 + 26 + 6 * 300_000 + 2;
+    // A comma, the longest timestamp and 2 bytes of slack are 48; the ends of the event and of the body, 2 each.
+    let room = 2_097_152 - before - 48 - 2 - 2;
+    // With this timestamp it is 27.
+    assert_eq!(batch(room), Ok(2_097_152 - 48 + 27));
+    assert_eq!(batch(room + 1), Err(Full));
+}
+
+#[test]
 fn a_new_batch_is_small_and_a_used_buffer_is_used_again() {
     assert!(open().allocated_bytes() <= 8192);
     let buffer = Vec::with_capacity(1 << 20);
@@ -102,6 +118,20 @@ fn a_new_batch_is_small_and_a_used_buffer_is_used_again() {
     let mut batch = OpenBatch::with_buffer(&Head::new("g", "s"), buffer);
     assert_eq!(batch.push(&line("x"), 1), Ok(()));
     assert_eq!(batch.close().json.as_ptr(), place);
+}
+
+#[test]
+fn the_buffer_of_the_largest_body_is_kept_and_tables_are_counted_with_it() {
+    let buffer = Vec::with_capacity(2_097_152 + 4096);
+    let mut batch = OpenBatch::with_buffer(&Head::new("g", "s"), buffer);
+    assert_eq!(batch.allocated_bytes(), 2_097_152 + 4096);
+    let piece = Record { text: "x", raw_bytes: 1, line: 0, begins: false, ends: false };
+    for _ in 0..128 {
+        assert_eq!(batch.push(&piece, 1), Ok(()));
+    }
+    // 4 bytes of length and 16 of piece for each; a table that grows has room for twice as many at most.
+    let tables_bytes = batch.allocated_bytes() - (2_097_152 + 4096);
+    assert!((128 * 20..=2 * 128 * 20).contains(&tables_bytes), "{tables_bytes} bytes");
 }
 
 #[test]

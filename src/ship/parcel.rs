@@ -139,6 +139,8 @@ mod tests {
         let mut books = Books::default();
         let parcel_of_two = parcel(&mut books);
         assert_eq!((parcel_of_two.events(), parcel_of_two.held()), (4, Count::new(1, 15)));
+        // Four lengths of 4 bytes, two pieces of 16.
+        assert_eq!(parcel_of_two.memory_bytes(), parcel_of_two.entry.payload.len() + 4 * 4 + 2 * 16);
         parcel_of_two.settle(End::Delivered, &mut books);
         assert_eq!(books.ledger.ended(End::Delivered), Count::new(2, 15));
 

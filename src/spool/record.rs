@@ -329,4 +329,59 @@ mod tests {
         bytes[8] = 2;
         assert_eq!(head(&bytes, FILE, 640), Err(NoHead::Foreign(2)));
     }
+
+    #[test]
+    fn an_index_that_no_place_has_is_not_believed() {
+        // Six heads fit before.
+        for (index, believed) in [(6, true), (7, false)] {
+            let bytes = encode(&an_entry(), FILE, 640, index).concat();
+            assert_eq!(head(&bytes, FILE, 640).is_ok(), believed, "index {index}");
+        }
+    }
+
+    #[test]
+    fn the_longest_names_fit_and_the_head_with_them_is_the_longest() {
+        let name = || "n".repeat(SPOOL_NAME_BYTES_MAX);
+        let address = Address { region: name(), endpoint: name(), group: name(), stream: name() };
+        let longest = Entry { address: Arc::new(address), ..an_entry() };
+        let bytes = bytes_of(&longest);
+        assert_eq!(encoded_bytes(&longest), Ok(bytes.len() as u64));
+        assert_eq!(head(&bytes[..HEAD_BYTES_MAX - 1], FILE, 640), Err(NoHead::Short));
+        assert_eq!(head(&bytes[..HEAD_BYTES_MAX], FILE, 640).unwrap().address, longest.address);
+    }
+
+    #[test]
+    fn the_shortest_record_is_a_head_without_names() {
+        let shortest = Entry {
+            address: Arc::default(),
+            serial: false,
+            gzip: true,
+            raw_lengths: Vec::new(),
+            pieces: Vec::new(),
+            payload: Bytes::new(),
+            ..an_entry()
+        };
+        let bytes = Bytes::from(bytes_of(&shortest));
+        assert_eq!(bytes.len(), FIXED_BYTES);
+        assert_eq!(entry(&head(&bytes, FILE, 640).unwrap(), &bytes), Some(shortest));
+    }
+
+    #[test]
+    fn what_a_head_would_not_be_believed_for_is_not_written() {
+        let long_name = Address { endpoint: "n".repeat(SPOOL_NAME_BYTES_MAX + 1), ..Address::default() };
+        let piece = Piece { event: 0, line: 0, ends: true };
+        let too_large = [
+            Entry { address: Arc::new(long_name), ..an_entry() },
+            Entry { raw_lengths: vec![1; BATCH_EVENTS_MAX + 1], ..an_entry() },
+            Entry { raw_lengths: vec![1], pieces: vec![piece; 2], ..an_entry() },
+            Entry { payload: Bytes::from(vec![b' '; SPOOL_PAYLOAD_BYTES_MAX + 1]), ..an_entry() },
+        ];
+        for entry in too_large {
+            assert_eq!(encoded_bytes(&entry), Err(TooLarge));
+        }
+        let pieces = vec![piece; BATCH_EVENTS_MAX];
+        let payload = Bytes::from(vec![b' '; SPOOL_PAYLOAD_BYTES_MAX]);
+        let largest = Entry { raw_lengths: vec![1; BATCH_EVENTS_MAX], pieces, payload, ..an_entry() };
+        assert_eq!(encoded_bytes(&largest), Ok(bytes_of(&largest).len() as u64));
+    }
 }
