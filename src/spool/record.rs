@@ -324,6 +324,15 @@ mod tests {
     }
 
     #[test]
+    fn pieces_are_of_events_that_are_there_each_of_its_own() {
+        for (events, believed) in [([2, 3], true), ([2, 2], false), ([3, 2], false), ([3, 4], false)] {
+            let pieces = events.map(|event| Piece { event, line: 99, ends: false }).to_vec();
+            let bytes = Bytes::from(bytes_of(&Entry { pieces, ..an_entry() }));
+            assert_eq!(entry(&head(&bytes, FILE, 640).unwrap(), &bytes).is_some(), believed, "{events:?}");
+        }
+    }
+
+    #[test]
     fn another_version_is_foreign() {
         let mut bytes = bytes_of(&an_entry());
         bytes[8] = 2;
