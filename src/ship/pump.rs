@@ -65,6 +65,8 @@ pub struct Pump {
     /// Since when a ring has been full at every visit.
     full_since: Vec<Option<Instant>>,
     patience: Vec<Patience>,
+    /// Who is looked at first, and has what little room there is: in turn.
+    first: usize,
 }
 
 impl Pump {
@@ -87,6 +89,7 @@ impl Pump {
             dropping_said: false,
             full_since,
             patience,
+            first: 0,
         }
     }
 
@@ -138,11 +141,13 @@ impl Pump {
         self.core.settle_unproven(|stream| stuck.contains(&(stream, true)), now.mono);
         let mut worked = false;
         let mut all_bytes = self.open_bytes();
-        for index in 0..self.feeds.len() {
+        let count = self.feeds.len();
+        for index in (self.first..count).chain(0..self.first) {
             let before = self.feeds[index].open_bytes();
             worked |= self.work_on(index, all_bytes, now);
             all_bytes = all_bytes - before + self.feeds[index].open_bytes();
         }
+        self.first = (self.first + 1) % count.max(1);
         worked
     }
 
