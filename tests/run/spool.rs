@@ -158,7 +158,8 @@ fn a_spool_that_panics_leaves_what_it_has_to_the_next_run_and_the_rest_arrives()
     let (trigger, spool) = (place.path().join("panic"), place.path().join("spool"));
     let run = load(Logpump::new("auto").into_cloudwatch(&standin.url).arg("--spool-dir").arg(&spool));
     let mut run = run.env("LOGPUMP_TEST_PANIC", format!("spool:{}", trigger.display())).start();
-    wait_for_stored(&spool, 1_000_000);
+    // More than one body: the first is known to be there.
+    wait_for_stored(&spool, 3_000_000);
     fs::write(&trigger, "").unwrap();
     run.wait_said("the spool has failed");
     set(&standin, "");
