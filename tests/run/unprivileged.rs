@@ -108,6 +108,8 @@ fn with_processes(most: u32, engine: &str, url: Option<&str>) -> (Ended, Value) 
             None => limited.env_remove(name),
         };
     }
+    // Its thread is one more.
+    limited.env("LOGPUMP_SPOOL_MAX", "0");
     limited.uid(FEW).gid(FEW).current_dir(place.path());
     limited.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let ended = Logpump { command: limited, ..run }.run_without_report();
