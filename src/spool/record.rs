@@ -330,6 +330,10 @@ mod tests {
             let bytes = Bytes::from(bytes_of(&Entry { pieces, ..an_entry() }));
             assert_eq!(entry(&head(&bytes, FILE, 640).unwrap(), &bytes).is_some(), believed, "{events:?}");
         }
+        let pieces = [0, 1].map(|event| Piece { event, line: 99, ends: false }).to_vec();
+        let only_pieces = Entry { raw_lengths: vec![1, 1], pieces, ..an_entry() };
+        let bytes = Bytes::from(bytes_of(&only_pieces));
+        assert_eq!(entry(&head(&bytes, FILE, 640).unwrap(), &bytes), Some(only_pieces));
     }
 
     #[test]
