@@ -120,6 +120,12 @@ pub const SLOW_WAITING_MAX: usize = 1024;
 pub const SLOW_TRIES_MAX: u32 = 8;
 /// What is said of invalid events, once each time that some are found, so many times a stream.
 pub const INVALID_SAID_MAX: u32 = 10;
+/// A service fails a call now and then: what an ended run left is tried so often before its stream waits for better
+/// times, and the end does not wait for it.
+pub const ADOPTED_TRIES: u32 = 4;
+/// Only while each failure comes sooner than this: a service that hangs would hold up the end for each try.
+pub const ADOPTED_QUICK: Duration = Duration::from_secs(1);
+
 /// Of an invalid event's message.
 pub const EXCERPT_CHARACTERS_MAX: usize = 100;
 

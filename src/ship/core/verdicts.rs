@@ -9,7 +9,7 @@ use super::creation::Existence;
 use super::stream::{Call, CallState, Delivery};
 use super::{Action, Core};
 use crate::ledger::End;
-use crate::limits::{OUTAGE_SAID_AFTER, RENEWAL_INTERVAL, THROTTLED_BEFORE_SAID};
+use crate::limits::{ADOPTED_QUICK, ADOPTED_TRIES, OUTAGE_SAID_AFTER, RENEWAL_INTERVAL, THROTTLED_BEFORE_SAID};
 
 impl Core {
     /// The answer to a Send.
@@ -27,9 +27,14 @@ impl Core {
             Answer::Throttled => self.throttled(call, flown, now),
             Answer::Unavailable { detail, lost } if flown.stream >= self.own_streams => {
                 flown.delivery.maybe_stored |= lost;
-                let stream = flown.stream;
-                self.put_back(flown);
-                self.adopted_is_away(stream, detail, now);
+                let passing = now - flown.sent_at < ADOPTED_QUICK && flown.delivery.attempts < ADOPTED_TRIES;
+                if passing {
+                    self.rest(call, flown, false, now);
+                } else {
+                    let stream = flown.stream;
+                    self.put_back(flown);
+                    self.adopted_is_away(stream, detail, now);
+                }
             }
             Answer::Unavailable { detail, lost } => {
                 flown.delivery.maybe_stored |= lost;

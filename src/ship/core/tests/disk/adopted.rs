@@ -1,6 +1,7 @@
 //! What ended runs left, and streams in trouble.
 
 use super::*;
+use crate::limits::{ADOPTED_QUICK, ADOPTED_TRIES};
 
 fn adopted(stream: &str, name: &str, last_ms: i64) -> Entry {
     Entry {
@@ -109,4 +110,36 @@ fn a_stream_in_trouble_holds_up_no_other_and_its_backlog_waits_on_disk() {
         }
     }
     assert_eq!((desk.delivered(0), desk.on_disk().len()), (6, 0));
+}
+
+/// How often a body that an ended run left is sent before the end no longer waits for it; each call takes so long.
+fn tries_before_it_is_left(call_takes: Duration) -> u32 {
+    let mut desk = Desk::new(1, with_disk(2, 2, false));
+    desk.hear(Event::Adopted { run: 1, entries: 1, count: Count::new(2, 10), bytes: 1000 });
+    desk.kept = vec![Kept { entry: Arc::new(adopted("s", "x", WALL_MS)), with_ship: true, done: false }];
+    let id = EntryId { run: 1, segment: 0, index: 0 };
+    desk.hear(Event::Loaded { id, entry: Box::new(adopted("s", "x", WALL_MS)) });
+    desk.core.drain(desk.now);
+    desk.act();
+    let place = desk.core.streams.iter().position(|stream| stream.address.group == "/other").unwrap();
+    desk.core.stream_created(place, ok(), desk.now);
+    desk.act();
+    let mut tries = 0;
+    while !desk.core.streams[place].is_troubled(desk.now) {
+        if desk.sent.is_empty() {
+            desk.now = desk.core.next_due(desk.now).expect("it is tried again");
+            desk.act();
+        }
+        tries += 1;
+        assert!(tries < 100);
+        desk.now += call_takes;
+        desk.answer("x", away());
+    }
+    tries
+}
+
+#[test]
+fn a_failure_that_passes_is_no_trouble_of_an_adopted_stream_and_one_that_takes_long_is() {
+    assert_eq!(tries_before_it_is_left(Duration::from_millis(5)), ADOPTED_TRIES);
+    assert_eq!(tries_before_it_is_left(ADOPTED_QUICK), 1);
 }
