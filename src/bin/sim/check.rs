@@ -147,8 +147,8 @@ pub fn check_reader(log: &Log, clock_steps: u64, clock_went_back: bool) -> Resul
 /// In the order in which a run made them: no event twice, and where lines are missing, a marker with their number.
 /// `whole`: the run came to its end by itself, so that nothing is missing at the end either.
 pub fn check_gaps(log: &Log, run: u32, whole: bool) -> Result<(), String> {
-    if log.parted.contains(&run) {
-        // Where markers stood between the parts is not known.
+    if log.invalid_in.contains(&run) {
+        // Bodies may have come in parts: where markers stood between them is not known, nor what was in the others.
         return Ok(());
     }
     let (name, truth) = (&log.name, &log.truth);

@@ -23,7 +23,7 @@ pub struct Log {
     pub bodies: BTreeMap<(u32, u64), Rc<Body>>,
     /// The runs of which some body came in parts, and those in which some was called invalid.
     pub parted: HashSet<u32>,
-    invalid_in: HashSet<u32>,
+    pub invalid_in: HashSet<u32>,
     /// Sent in this run of logpump, and without an acknowledgement.
     unsettled: Vec<Rc<Body>>,
 }
