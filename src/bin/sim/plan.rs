@@ -89,19 +89,19 @@ impl Plan {
             // Where such a line is cut when a part of it is dropped, nobody can know beforehand.
             streams.iter_mut().for_each(|profile| profile.over_long_at = u32::MAX);
         }
-        let mut phases: Vec<_> = (0..random.u32(0..6)).map(|_| phase(&mut random, &Fault::OF_CALLS, horizon)).collect();
-        phases.extend((0..random.u32(0..3)).map(|_| phase(&mut random, &Fault::OF_DISKS, horizon)));
+        let mut phases: Vec<_> = (0..random.u32(0..9)).map(|_| phase(&mut random, &Fault::OF_CALLS, horizon)).collect();
+        phases.extend((0..random.u32(0..4)).map(|_| phase(&mut random, &Fault::OF_DISKS, horizon)));
         let calm_at = phases.iter().map(|phase| phase.to).max().unwrap_or_default();
-        let clock_steps = match random.u32(0..3) {
-            0 => (0..random.u32(1..4)).map(|_| (horizon.mul_f64(random.f64()), clock_step(&mut random))).collect(),
+        let clock_steps = match random.u32(0..2) {
+            0 => (0..random.u32(1..6)).map(|_| (horizon.mul_f64(random.f64()), clock_step(&mut random))).collect(),
             _ => Vec::new(),
         };
         let spool = (random.u32(0..3) > 0).then(|| spool(&mut random));
-        let kills = (0..random.u32(0..3))
+        let kills = (0..random.u32(1..4))
             .map(|_| (horizon.mul_f64(random.f64()), *pick(&mut random, &[Fault::Killed, Fault::PowerLost])));
         let mut kills: Vec<_> = kills.collect();
         kills.sort_by_key(|(at, _)| *at);
-        let patient = random.u32(0..5) > 0;
+        let patient = random.bool();
         let drain_timeout =
             if patient { Duration::from_secs(3600) } else { Duration::from_millis(random.u64(0..8000)) };
         Plan {
@@ -125,7 +125,7 @@ impl Plan {
             spool,
             poison,
             drain_timeout,
-            stop_after: horizon.mul_f64(random.f64() * 1.5),
+            stop_after: horizon.mul_f64(0.5 + random.f64() * 2.0),
             calm_at,
         }
     }

@@ -126,9 +126,16 @@ impl Watch {
         let truth = &self.logs[log].truth;
         let mut body = Body::read(entry, &self.group, log, self.run, truth)?;
         let first = body.events().next();
-        if let Some(event) = first {
-            body.run = truth.run_of(&truth.events[event as usize]);
-        }
+        body.run = match first {
+            Some(event) => truth.run_of(&truth.events[event as usize]),
+            // Markers alone: as a part, their run's is the body that has them.
+            None => {
+                let marker = (&body.items[0], &body.timestamps[0]);
+                let has = |whole: &Body| whole.items.iter().zip(&whole.timestamps).any(|item| item == marker);
+                let mut wholes = self.logs[log].bodies.iter().filter(|((_, sequence), _)| *sequence == body.sequence);
+                wholes.find(|(_, whole)| has(whole)).map_or(self.run, |((run, _), _)| *run)
+            }
+        };
         let is_new = self.is_new(&body)?;
         if is_new && body.run < self.run {
             return Err(format!("an adopted body for {name} that nobody made"));
