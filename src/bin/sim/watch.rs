@@ -50,6 +50,8 @@ pub struct Watch {
     pub adopted_ends: [Count; End::ALL.len()],
     /// The wall clock was stepped back some time.
     pub clock_went_back: bool,
+    /// A run crashed, or its spool did not come to its end.
+    pub unclean: bool,
     /// The disk did not do what it was asked to.
     pub disk_failed: bool,
     /// Power was lost, and the spool did not sync before it said that it has something.
@@ -182,13 +184,12 @@ impl Watch {
             if event.flying {
                 return Err(format!("{} is sent while it flies", what()));
             }
+            // What was delivered may not have been noted before the crash. A body's parts are noted together; at the end
+            // they are stored, and only then is the whole done with.
+            let in_parts = log.parted.contains(&body.run) && self.unclean;
+            let not_noted = event.ended_at == Duration::MAX && event.sent_in != Some(self.run);
             match event.end {
-                // What was delivered may not have been noted before the crash; a body's parts are noted together.
-                Some(_)
-                    if body.run < self.run
-                        && event.sent_in != Some(self.run)
-                        && (event.ended_at == Duration::MAX || log.parted.contains(&body.run)) =>
-                {
+                Some(_) if body.run < self.run && (in_parts || not_noted) => {
                     event.may_double += 1;
                     event.end = None;
                 }
@@ -281,6 +282,7 @@ impl Watch {
 
     /// The spool may not have noted what was delivered from then on: it may come again.
     pub fn not_noted(&mut self, from: Duration) {
+        self.unclean = true;
         let events = self.logs.iter_mut().flat_map(|log| &mut log.truth.events);
         events.filter(|event| event.ended_at >= from).for_each(|event| event.ended_at = Duration::MAX);
     }
