@@ -181,13 +181,13 @@ impl Watch {
         for index in body.events() {
             let event = &mut log.truth.events[index as usize];
             let what = || format!("event {index} of log stream {}", body.log);
-            if event.flying {
-                return Err(format!("{} is sent while it flies", what()));
-            }
             // What was delivered may not have been noted before the crash. A body's parts are noted together; at the end
             // they are stored, and only then is the whole done with.
             let in_parts = log.parted.contains(&body.run) && self.unclean;
             let not_noted = event.ended_at == Duration::MAX && event.sent_in != Some(self.run);
+            if event.flying && !(in_parts && body.run < self.run) {
+                return Err(format!("{} is sent while it flies", what()));
+            }
             match event.end {
                 Some(_) if body.run < self.run && (in_parts || not_noted) => {
                     event.may_double += 1;
@@ -196,6 +196,7 @@ impl Watch {
                 Some(end) => return Err(format!("{} is sent after its end {end:?}", what())),
                 None => {}
             }
+            seen.uncertain += u64::from(in_parts && body.run < self.run);
             let before = event.sent_in.replace(self.run) == Some(self.run);
             if before && event.body != body.hash && !refused {
                 return Err(format!("{} is sent in another body than before", what()));
