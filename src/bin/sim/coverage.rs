@@ -57,6 +57,8 @@ impl Stage {
 
 /// A pair that was met less often, over all seeds, is named.
 const ENOUGH: u64 = 100;
+/// Of fewer seeds it cannot be expected.
+const SEEDS_MIN: u64 = 1000;
 /// Nothing to meet: the drain begins once, and then no child writes.
 const IMPOSSIBLE: [(Fault, Stage); 2] = [(Fault::Drained, Stage::Draining), (Fault::RingFull, Stage::Draining)];
 
@@ -74,7 +76,7 @@ impl Coverage {
         }
     }
 
-    pub fn print(&self) {
+    pub fn print(&self, seeds: u64) {
         print!("{:15}", "");
         Stage::ALL.iter().for_each(|stage| print!("{:>10}", format!("{stage:?}")));
         println!();
@@ -90,7 +92,7 @@ impl Coverage {
             }
             println!();
         }
-        if !few.is_empty() {
+        if !few.is_empty() && seeds >= SEEDS_MIN {
             println!("met less than {ENOUGH} times: {}", few.join(", "));
         }
     }

@@ -55,7 +55,7 @@ pub fn run(options: &Options) -> ExitCode {
         }
     }
     if options.seed.is_none() {
-        cover.print();
+        cover.print(count);
     }
     println!(
         "{count} seeds from {first} on, {} lines, {} turns, digest {:016x}: nothing found in {:.1} s",

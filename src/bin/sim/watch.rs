@@ -50,8 +50,6 @@ pub struct Watch {
     pub adopted_ends: [Count; End::ALL.len()],
     /// The wall clock was stepped back some time.
     pub clock_went_back: bool,
-    /// A run crashed, or its spool did not come to its end.
-    pub unclean: bool,
     /// The disk did not do what it was asked to.
     pub disk_failed: bool,
     /// Power was lost, and the spool did not sync before it said that it has something.
@@ -181,11 +179,11 @@ impl Watch {
         for index in body.events() {
             let event = &mut log.truth.events[index as usize];
             let what = || format!("event {index} of log stream {}", body.log);
-            // What was delivered may not have been noted before the crash. A body's parts are noted together; at the end
-            // they are stored, and only then is the whole done with.
-            let in_parts = log.parted.contains(&body.run) && self.unclean;
+            // What was delivered may not have been noted before the crash. A body's parts are noted together: at the end
+            // those that are left are stored, and only then is the whole done with.
+            let in_parts = log.parted.contains(&body.run) && body.run < self.run;
             let not_noted = event.ended_at == Duration::MAX && event.sent_in != Some(self.run);
-            if event.flying && !(in_parts && body.run < self.run) {
+            if event.flying && !in_parts {
                 return Err(format!("{} is sent while it flies", what()));
             }
             match event.end {
@@ -196,9 +194,9 @@ impl Watch {
                 Some(end) => return Err(format!("{} is sent after its end {end:?}", what())),
                 None => {}
             }
-            seen.uncertain += u64::from(in_parts && body.run < self.run);
+            seen.uncertain += u64::from(in_parts);
             let before = event.sent_in.replace(self.run) == Some(self.run);
-            if before && event.body != body.hash && !refused {
+            if before && event.body != body.hash && !refused && !in_parts {
                 return Err(format!("{} is sent in another body than before", what()));
             }
             again |= before;
@@ -283,7 +281,6 @@ impl Watch {
 
     /// The spool may not have noted what was delivered from then on: it may come again.
     pub fn not_noted(&mut self, from: Duration) {
-        self.unclean = true;
         let events = self.logs.iter_mut().flat_map(|log| &mut log.truth.events);
         events.filter(|event| event.ended_at >= from).for_each(|event| event.ended_at = Duration::MAX);
     }
