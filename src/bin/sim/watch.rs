@@ -219,11 +219,18 @@ impl Watch {
         seen.retries += u64::from(again);
         seen.duplicates += if doubled { body.items.len() as u64 } else { 0 };
         for other in log.unsettled.iter().filter(|other| other.hash != body.hash) {
-            let shares = body.first_ms() <= other.last_ms() && other.first_ms() <= body.last_ms();
+            if body.first_ms() > other.last_ms() || other.first_ms() > body.last_ms() {
+                continue;
+            }
             let (older, younger) = if other.place() < body.place() { (&**other, &*body) } else { (&*body, &**other) };
-            // After a step back of the clock, or a restart, the younger lie among the older ones.
-            let went_back = younger.first_ms() < older.last_ms() && (self.clock_went_back || older.run != younger.run);
-            if shares && !went_back {
+            // After a restart the younger lie among the older ones, as they do after a step back of the clock.
+            let later = log.bodies.range(..=(younger.run, younger.sequence)).rev().map(|(_, body)| body);
+            let mut since = later.take_while(|later| later.place() > older.place());
+            let stepped_back = self.clock_went_back && since.any(|later| later.first_ms() < older.last_ms());
+            // Of a body that was stored in parts the whole may be left as well.
+            let in_parts = (older.run, older.sequence) == (younger.run, younger.sequence) && older.run < self.run;
+            let went_back = older.run != younger.run || stepped_back || in_parts;
+            if !went_back {
                 return Err(format!(
                     "bodies {} and {} of log stream {} share a millisecond and are under way together: {}..={}, {}..={}",
                     other.sequence,
