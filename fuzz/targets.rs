@@ -2,6 +2,7 @@
 //! Both `cargo fuzz` and tests/fuzz.rs, which replays the corpora, run these functions; knows nothing of either.
 //! Each returns how much it met, so that the replay can see that a corpus is worth something.
 
+use std::ffi::OsStr;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -300,28 +301,22 @@ pub fn template(story: &[u8]) -> usize {
     let mut lines = story.split('\n');
     let mut next = || lines.next().unwrap_or_default();
     let (template, hostname, start) = (next(), next(), next());
-    let commands: Vec<Vec<_>> = lines.take(CHILDREN_MAX).map(|command| vec![command.into()]).collect();
-    let children = names::children(&commands, None);
+    let programs: Vec<_> = lines.take(CHILDREN_MAX).map(OsStr::new).collect();
+    let children = names::children(programs.iter().map(|program| (*program, None)));
     let mut distinct = children.clone();
     distinct.sort();
     distinct.dedup();
-    assert_eq!((distinct.len(), children.len()), (commands.len(), commands.len()));
+    assert_eq!((distinct.len(), children.len()), (programs.len(), programs.len()));
 
-    let named = names::streams(template, &children, &Parts { hostname, start });
     let filled = |child: &String| naive_fill(template, &[("name", child), ("hostname", hostname), ("start", start)]);
-    let expected: Option<Vec<String>> = children.iter().map(filled).collect();
-    let expected = expected.filter(|names| {
-        let is_first = |(index, name): (usize, &String)| !names[..index].contains(name);
-        names.iter().all(|name| (1..=512).contains(&name.len())) && names.iter().enumerate().all(is_first)
-    });
-    match &named {
-        Ok(names) => assert_eq!(Some(names), expected.as_ref()),
-        Err(refusal) => {
-            assert_eq!(expected, None, "{}", refusal.message);
-            assert_eq!(refusal.code, 64);
-        }
+    let mut streams = 0;
+    for child in &children {
+        let expected = filled(child).filter(|name| (1..=512).contains(&name.len()));
+        let named = names::stream(template, child, &Parts { hostname, start });
+        streams += usize::from(named.is_ok());
+        assert_eq!(named.as_ref().ok(), expected.as_ref(), "{named:?}");
     }
-    named.map_or(0, |names| names.len())
+    streams
 }
 
 /// None: a brace is not closed, or what it holds is not known.

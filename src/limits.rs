@@ -204,6 +204,9 @@ pub const FILE_RETRY: Duration = Duration::from_secs(1);
 
 // ---- Options ---------------------------------------------------------------------------------
 
+/// Of a configuration file: more processes than may run fit, and a wrong path to something huge is not read.
+pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+
 pub const FLUSH_INTERVAL_MIN: Duration = Duration::from_millis(10);
 pub const FLUSH_INTERVAL_MAX: Duration = Duration::from_secs(60 * 60);
 /// Of --grace, --drain-timeout and --eof-grace.

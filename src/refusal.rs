@@ -9,6 +9,9 @@ pub const EXIT_OS_ERROR: u8 = 71;
 /// A file that was asked for cannot be written: EX_CANTCREAT.
 pub const EXIT_CANT_CREATE: u8 = 73;
 
+/// The configuration file is wrong: EX_CONFIG.
+pub const EXIT_CONFIG: u8 = 78;
+
 /// A reason not to start, for people, and the exit code that goes with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {

@@ -18,8 +18,15 @@ use logpump::limits;
 use logpump::lines::{Framer, Taken};
 use serde_json::Value;
 
-const DOCUMENTS: [&str; 6] =
-    ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/ARCHITECTURE.md", "docs/LOSS.md", "docs/TRANSFORM.md"];
+const DOCUMENTS: [&str; 7] = [
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "docs/ARCHITECTURE.md",
+    "docs/CONFIG.md",
+    "docs/LOSS.md",
+    "docs/TRANSFORM.md",
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

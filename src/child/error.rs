@@ -44,6 +44,24 @@ impl SpawnError {
         }
     }
 
+    pub(super) fn nul_byte_in_variable(spec: &Spec, name: &OsStr) -> SpawnError {
+        SpawnError::NotExecutable {
+            child: spec.name.clone(),
+            command: command_of(spec),
+            errno: None,
+            cause: format!("the variable {} contains a NUL byte, which none can; remove it", name.display()),
+        }
+    }
+
+    pub(super) fn nul_byte_in_directory(spec: &Spec) -> SpawnError {
+        SpawnError::NotExecutable {
+            child: spec.name.clone(),
+            command: command_of(spec),
+            errno: None,
+            cause: "its directory contains a NUL byte, which no path can; remove it".to_owned(),
+        }
+    }
+
     /// There is no command at all.
     pub(super) fn no_command(spec: &Spec) -> SpawnError {
         SpawnError::NotFound {
@@ -56,6 +74,10 @@ impl SpawnError {
 
     /// What posix_spawnp's errno means for this command.
     pub(super) fn of(spec: &Spec, errno: Errno) -> SpawnError {
+        if let Some(directory) = spec.directory.as_ref().filter(|directory| !directory.is_dir()) {
+            let cause = format!("its directory {} does not exist, or is none", directory.display());
+            return SpawnError::NotFound { child: spec.name.clone(), command: command_of(spec), errno, cause };
+        }
         let path = std::env::var_os("PATH").unwrap_or_else(|| PATH_WHEN_UNSET.into());
         SpawnError::diagnose(spec, errno, &path)
     }
@@ -208,11 +230,19 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
+    use std::time::Duration;
 
     use super::*;
+    use crate::child::Stop;
 
     fn spec(command: impl AsRef<OsStr>) -> Spec {
-        Spec { name: "web".to_owned(), argv: vec![command.as_ref().to_owned()] }
+        Spec {
+            name: "web".to_owned(),
+            argv: vec![command.as_ref().to_owned()],
+            env: Vec::new(),
+            directory: None,
+            stop: Stop::after(Duration::ZERO),
+        }
     }
 
     fn file(directory: &Path, name: &str, content: &[u8], mode: u32) -> PathBuf {

@@ -6,12 +6,16 @@ use std::os::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use super::{Stop, StopTarget};
 use crate::sys::signals;
 
 pub(super) struct Child {
     pub name: String,
     /// Names the group as well.
     pub pid: Pid,
+    pub stop: Stop,
+    /// SIGKILL was sent because of a stop.
+    pub killed: bool,
     /// None once it has ended, and when the kernel refused it (an old one, a sandbox): then SIGCHLD makes us look.
     pub pidfd: Option<OwnedFd>,
     state: State,
@@ -28,8 +32,9 @@ enum State {
 }
 
 impl Child {
-    pub fn started(name: String, pid: Pid) -> Child {
-        Child { name, pid, pidfd: pidfd_open(pid, PidfdFlags::empty()).ok(), state: State::Running }
+    pub fn started(name: String, pid: Pid, stop: Stop) -> Child {
+        let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok();
+        Child { name, pid, stop, killed: false, pidfd, state: State::Running }
     }
 
     pub fn is_running(&self) -> bool {
@@ -44,6 +49,20 @@ impl Child {
             Err(Errno::SRCH) => State::Forgotten,
             _ => State::GroupMayLive,
         };
+    }
+
+    /// Asks it to stop. A stopped process would take the signal only when continued; to a running one SIGCONT does
+    /// nothing.
+    pub fn ask_to_stop(&mut self, signal: i32) -> Result<(), Errno> {
+        let signal = self.stop.signal.unwrap_or(signal);
+        match self.stop.to {
+            StopTarget::Leader if self.is_running() => {
+                let sent = signals::send(self.pid, signal).and_then(|()| signals::send(self.pid, libc::SIGCONT));
+                if sent == Err(Errno::SRCH) { Ok(()) } else { sent }
+            }
+            // Without its leader nobody else passes it on.
+            StopTarget::Leader | StopTarget::Group => self.send(signal).and_then(|()| self.send(libc::SIGCONT)),
+        }
     }
 
     /// To the group, or what is left of it. That nobody is left is no error.

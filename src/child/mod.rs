@@ -17,7 +17,8 @@ mod terminal;
 use std::borrow::Cow;
 use std::ffi::{CString, OsString};
 use std::fmt;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::process::WaitStatus;
@@ -27,13 +28,18 @@ pub use stop::StopState;
 pub use supervisor::Supervisor;
 pub use terminal::Terminal;
 
-/// What to run.
+/// What to run, and how it is stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spec {
     /// The child's name in messages.
     pub name: String,
-    /// The program, searched along PATH as a shell would, and its arguments.
+    /// The program, searched along our PATH as a shell would, and its arguments.
     pub argv: Vec<OsString>,
+    /// Beside our own environment, or in place of what stands there.
+    pub env: Vec<(OsString, OsString)>,
+    /// Where it starts; ours if None.
+    pub directory: Option<PathBuf>,
+    pub stop: Stop,
 }
 
 impl Spec {
@@ -46,13 +52,52 @@ impl Spec {
         };
         self.argv.iter().enumerate().map(c_string).collect()
     }
+
+    /// The child's whole environment, or None for ours as it is.
+    fn environment(&self) -> Result<Option<Vec<CString>>, SpawnError> {
+        if self.env.is_empty() {
+            return Ok(None);
+        }
+        let inherited = std::env::vars_os().filter(|(name, _)| self.env.iter().all(|(own, _)| own != name));
+        let c_string = |(name, value): (OsString, OsString)| {
+            let mut entry = name.clone();
+            entry.push("=");
+            entry.push(value);
+            CString::new(entry.into_vec()).map_err(|_| SpawnError::nul_byte_in_variable(self, &name))
+        };
+        inherited.chain(self.env.iter().cloned()).map(c_string).collect::<Result<_, _>>().map(Some)
+    }
+
+    fn directory(&self) -> Result<Option<CString>, SpawnError> {
+        let c_string = |path: &PathBuf| CString::new(path.as_os_str().as_bytes());
+        self.directory.as_ref().map(c_string).transpose().map_err(|_| SpawnError::nul_byte_in_directory(self))
+    }
 }
 
-/// How long a stop may take.
+/// How a child is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StopOptions {
-    /// From the first SIGTERM or SIGINT until SIGKILL.
+pub struct Stop {
+    /// What it is sent; None: the SIGTERM or SIGINT that began the stop.
+    pub signal: Option<i32>,
+    /// Who of its process group is sent that. SIGKILL goes to all of it.
+    pub to: StopTarget,
+    /// From there until SIGKILL.
     pub grace: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopTarget {
+    /// All processes of its group.
+    Group,
+    /// The child alone: it stops what it started in its own way, as Celery's warm shutdown does.
+    Leader,
+}
+
+impl Stop {
+    /// What everybody expects.
+    pub fn after(grace: Duration) -> Stop {
+        Stop { signal: None, to: StopTarget::Group, grace }
+    }
 }
 
 /// What `Supervisor::next` waited for.
@@ -151,6 +196,13 @@ pub fn signal_name(signal: i32) -> Cow<'static, str> {
     })
 }
 
+/// The number of a signal's name, with or without SIG; `SIGRTMIN+2` as well.
+pub fn signal_number(name: &str) -> Option<i32> {
+    let name = name.to_ascii_uppercase();
+    let name = if name.starts_with("SIG") { name } else { format!("SIG{name}") };
+    (1..=libc::SIGRTMAX()).find(|number| signal_name(*number) == name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,5 +224,10 @@ mod tests {
     fn real_time_signals_have_names() {
         assert_eq!(signal_name(libc::SIGRTMIN() + 2), "SIGRTMIN+2");
         assert_eq!(signal_name(77), "signal 77");
+        assert_eq!(signal_number("SIGRTMIN+2"), Some(libc::SIGRTMIN() + 2));
+        assert_eq!(
+            (signal_number("term"), signal_number("SIGINT"), signal_number("SIGFOO")),
+            (Some(15), Some(2), None)
+        );
     }
 }

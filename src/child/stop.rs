@@ -15,8 +15,15 @@ pub struct StopState {
     pub since: Instant,
     /// Which it was.
     pub signal: i32,
-    /// SIGKILL was sent, at the end of the grace or because a second stop signal came.
-    pub killed: bool,
+}
+
+/// Who began a stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asker {
+    /// Somebody outside; as the kernel names it.
+    Process(u32),
+    /// We ourselves: nobody outside knows of it yet, so the first signal from there is no second one.
+    Ourselves,
 }
 
 /// What a stop signal calls for.
@@ -32,15 +39,20 @@ pub(super) enum Verdict {
     Echo,
 }
 
+#[derive(Default)]
 pub(super) struct StopClock {
-    grace: Duration,
-    begun: Option<(StopState, u32)>,
+    begun: Option<(StopState, Asker)>,
     hastened: bool,
 }
 
 impl StopClock {
-    pub fn new(grace: Duration) -> StopClock {
-        StopClock { grace, begun: None, hastened: false }
+    /// A stop without a signal. False: one has begun already.
+    pub fn begin(&mut self, now: Instant) -> bool {
+        let begins = self.begun.is_none();
+        if begins {
+            self.begun = Some((StopState { since: now, signal: libc::SIGTERM }, Asker::Ourselves));
+        }
+        begins
     }
 
     pub fn state(&self) -> Option<StopState> {
@@ -49,17 +61,21 @@ impl StopClock {
 
     /// SIGTERM or SIGINT arrived from process `sender`.
     pub fn signal(&mut self, signal: i32, sender: u32, now: Instant) -> Verdict {
-        let Some((state, first_sender)) = &mut self.begun else {
-            let state = StopState { since: now, signal, killed: false };
-            self.begun = Some((state, sender));
+        let Some((state, asker)) = &mut self.begun else {
+            self.begun = Some((StopState { since: now, signal }, Asker::Process(sender)));
             return Verdict::Begin;
         };
         // The kernel (a terminal) and senders outside our namespace are all 0: no knowing whether two are one.
-        let same = signal == state.signal && sender == *first_sender && sender != 0;
+        let same = match *asker {
+            Asker::Process(first) => signal == state.signal && sender == first && sender != 0,
+            Asker::Ourselves => {
+                *asker = Asker::Process(sender);
+                return Verdict::Echo;
+            }
+        };
         if same && now.saturating_duration_since(state.since) < ECHO {
             return Verdict::Echo;
         }
-        state.killed = true;
         if self.hastened {
             return Verdict::KillAgain;
         }
@@ -67,21 +83,11 @@ impl StopClock {
         Verdict::Hasten
     }
 
-    /// When SIGKILL is due; None when no stop has begun, when it was sent, and when the grace is beyond all clocks.
-    pub fn due(&self) -> Option<Instant> {
-        let (state, _) = self.begun.filter(|(state, _)| !state.killed)?;
-        state.since.checked_add(self.grace)
-    }
-
-    /// True once, when the grace has passed: send SIGKILL.
-    pub fn expire(&mut self, now: Instant) -> bool {
-        if self.due().is_none_or(|due| now < due) {
-            return false;
-        }
-        if let Some((state, _)) = &mut self.begun {
-            state.killed = true;
-        }
-        true
+    /// When SIGKILL is due to whom so long a grace was given; None when no stop has begun, when a second signal ended
+    /// every grace, and when the grace is beyond all clocks.
+    pub fn due(&self, grace: Duration) -> Option<Instant> {
+        let (state, _) = self.begun.filter(|_| !self.hastened)?;
+        state.since.checked_add(grace)
     }
 }
 
@@ -97,62 +103,67 @@ mod tests {
     }
 
     #[test]
-    fn the_grace_ends_once() {
+    fn each_grace_begins_with_the_stop() {
         let start = Instant::now();
-        let mut clock = StopClock::new(ms(100));
-        assert_eq!(clock.due(), None);
-        assert!(!clock.expire(start + ms(1000)));
+        let mut clock = StopClock::default();
+        assert_eq!(clock.due(ms(100)), None);
         assert_eq!(clock.signal(TERM, 7, start), Verdict::Begin);
-        assert_eq!(clock.due(), Some(start + ms(100)));
-        assert!(!clock.expire(start + ms(99)));
-        assert!(clock.expire(start + ms(100)));
-        assert!(!clock.expire(start + ms(101)));
-        assert_eq!(clock.due(), None);
+        assert_eq!(clock.due(ms(100)), Some(start + ms(100)));
+        assert_eq!(clock.due(ms(5)), Some(start + ms(5)));
         let state = clock.state().unwrap();
-        assert_eq!((state.since, state.signal, state.killed), (start, TERM, true));
+        assert_eq!((state.since, state.signal), (start, TERM));
+    }
+
+    #[test]
+    fn the_first_signal_after_a_stop_of_our_own_hastens_nothing() {
+        let start = Instant::now();
+        let mut clock = StopClock::default();
+        assert!(clock.begin(start));
+        assert!(!clock.begin(start + ms(1)));
+        assert_eq!(clock.due(ms(100)), Some(start + ms(100)));
+        assert_eq!(clock.signal(INT, 7, start + ms(20)), Verdict::Echo);
+        assert_eq!(clock.signal(INT, 7, start + ms(40)), Verdict::Hasten);
     }
 
     #[test]
     fn a_second_stop_signal_of_either_kind_hastens_once() {
         let start = Instant::now();
-        let mut clock = StopClock::new(ms(100));
+        let mut clock = StopClock::default();
         assert_eq!(clock.signal(TERM, 7, start), Verdict::Begin);
         assert_eq!(clock.signal(INT, 7, start + ms(1)), Verdict::Hasten);
-        assert_eq!(clock.due(), None);
+        assert_eq!(clock.due(ms(100)), None);
         assert_eq!(clock.signal(TERM, 7, start + ms(50)), Verdict::KillAgain);
     }
 
     #[test]
     fn a_second_one_after_the_grace_is_still_told() {
         let start = Instant::now();
-        let mut clock = StopClock::new(ms(100));
+        let mut clock = StopClock::default();
         clock.signal(TERM, 7, start);
-        assert!(clock.expire(start + ms(100)));
         assert_eq!(clock.signal(TERM, 7, start + ms(200)), Verdict::Hasten);
     }
 
     #[test]
     fn one_sender_saying_the_same_twice_at_once_has_said_it_once() {
         let start = Instant::now();
-        let mut clock = StopClock::new(ms(100));
+        let mut clock = StopClock::default();
         clock.signal(TERM, 7, start);
         assert_eq!(clock.signal(TERM, 7, start + ms(4)), Verdict::Echo);
         assert_eq!(clock.signal(TERM, 8, start + ms(4)), Verdict::Hasten);
 
-        let mut clock = StopClock::new(ms(100));
+        let mut clock = StopClock::default();
         clock.signal(TERM, 7, start);
         assert_eq!(clock.signal(TERM, 7, start + ms(5)), Verdict::Hasten);
 
-        let mut clock = StopClock::new(ms(100));
+        let mut clock = StopClock::default();
         clock.signal(INT, 0, start);
         assert_eq!(clock.signal(INT, 0, start), Verdict::Hasten);
     }
 
     #[test]
     fn an_endless_grace_never_ends() {
-        let mut clock = StopClock::new(Duration::MAX);
+        let mut clock = StopClock::default();
         clock.signal(TERM, 7, Instant::now());
-        assert_eq!(clock.due(), None);
-        assert!(!clock.expire(Instant::now()));
+        assert_eq!(clock.due(Duration::MAX), None);
     }
 }

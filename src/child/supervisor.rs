@@ -17,7 +17,7 @@ use super::member::Child;
 use super::stop::{StopClock, StopState, Verdict};
 use super::sweep::{REAPED_PER_SWEEP_MAX, Sweep};
 use super::terminal::{Foreground, Terminal};
-use super::{Event, ExitStatus, SpawnError, Spec, StopOptions, signal_name};
+use super::{Event, ExitStatus, SpawnError, Spec, signal_name};
 use crate::clock;
 use crate::sys::signals::{self, Received, Set, SignalFd};
 use crate::sys::spawn::{self, Group, Request};
@@ -53,7 +53,7 @@ struct Ready {
 impl Supervisor {
     /// Blocks every signal but the faults in this thread, and opens the signalfd. Call it before any other thread starts,
     /// so that all of them inherit the mask: a thread without it would die of a signal that is meant to be passed on.
-    pub fn new(options: StopOptions) -> io::Result<Supervisor> {
+    pub fn new() -> io::Result<Supervisor> {
         // Ignored, as some parents leave it, the kernel would reap our children before we learn how they ended.
         signals::set_default(libc::SIGCHLD)?;
         // The faults as well: the kernel kills us for our own in any case, and what others send is the children's.
@@ -67,7 +67,7 @@ impl Supervisor {
             default_signals: Set::every_number().without(ignored),
             children: Vec::new(),
             foreground: None,
-            stop: StopClock::new(options.grace),
+            stop: StopClock::default(),
             sweep: adopts.then(Sweep::default),
             events: VecDeque::new(),
             _stays_on_its_thread: PhantomData,
@@ -77,9 +77,11 @@ impl Supervisor {
     /// Starts a child, whose stdout and stderr are both `output`; stdin is inherited. Returns its index, counted from 0.
     /// A child started during a stop gets no signal for having come late: look at `stopping` first.
     pub fn spawn(&mut self, spec: &Spec, output: OwnedFd, terminal: Terminal) -> Result<usize, SpawnError> {
-        let argv = spec.c_strings()?;
+        let (argv, environment, directory) = (spec.c_strings()?, spec.environment()?, spec.directory()?);
         let request = Request {
             argv: &argv,
+            environment: environment.as_deref(),
+            directory: directory.as_deref(),
             output: output.as_fd(),
             group: match terminal {
                 Terminal::OwnSession => Group::OwnSession,
@@ -88,7 +90,7 @@ impl Supervisor {
             default_signals: &self.default_signals,
         };
         let pid = spawn::spawn(&request).map_err(|errno| SpawnError::of(spec, errno))?;
-        self.children.push(Child::started(spec.name.clone(), pid));
+        self.children.push(Child::started(spec.name.clone(), pid, spec.stop));
         if terminal == Terminal::Foreground {
             self.foreground = Foreground::new(pid);
             let result = self.foreground.as_mut().map(Foreground::resume);
@@ -97,9 +99,11 @@ impl Supervisor {
         Ok(self.children.len() - 1)
     }
 
-    /// Begins a stop as a SIGTERM from outside would. `StopBegan` follows.
+    /// Begins a stop as a SIGTERM from outside would, unless one has begun. No event follows.
     pub fn stop(&mut self) {
-        self.serve_stop_signal(libc::SIGTERM, std::process::id());
+        if self.stop.begin(clock::now()) {
+            self.ask_all_to_stop(libc::SIGTERM);
+        }
     }
 
     /// Children whose end `next` has not yet given back.
@@ -141,7 +145,7 @@ impl Supervisor {
 
     fn wait(&mut self, wake: BorrowedFd<'_>, deadline: Option<Instant>) -> Ready {
         let sweep_due = self.sweep.as_ref().and_then(Sweep::due);
-        let due = [deadline, self.stop.due(), sweep_due].into_iter().flatten().min();
+        let due = [deadline, self.next_kill(), sweep_due].into_iter().flatten().min();
         let timeout = due.map(|due| {
             let rest = due.saturating_duration_since(clock::now());
             // Too far for the kernel's type is as good as tomorrow: the turn then finds nothing and waits again.
@@ -233,9 +237,7 @@ impl Supervisor {
     fn serve_stop_signal(&mut self, signal: i32, sender: u32) {
         match self.stop.signal(signal, sender, clock::now()) {
             Verdict::Begin => {
-                self.send_to_all(signal);
-                // A stopped process would take the signal only when continued; to a running one this does nothing.
-                self.send_to_all(libc::SIGCONT);
+                self.ask_all_to_stop(signal);
                 self.events.push_back(Event::StopBegan { signal });
             }
             Verdict::Hasten => {
@@ -253,9 +255,21 @@ impl Supervisor {
         }
     }
 
+    /// When the grace of one that has not been killed is over.
+    fn next_kill(&self) -> Option<Instant> {
+        self.children.iter().filter_map(|child| self.kill_due(child)).min()
+    }
+
+    fn kill_due(&self, child: &Child) -> Option<Instant> {
+        if child.killed { None } else { self.stop.due(child.stop.grace) }
+    }
+
     fn serve_clocks(&mut self, now: Instant) {
-        if self.stop.expire(now) {
-            self.send_to_all(libc::SIGKILL);
+        for index in 0..self.children.len() {
+            if self.kill_due(&self.children[index]).is_some_and(|due| due <= now) {
+                self.children[index].killed = true;
+                self.send(index, libc::SIGKILL);
+            }
         }
         if self.sweep.as_mut().is_some_and(|sweep| sweep.expire(now)) {
             self.sweep_orphans(now);
@@ -329,6 +343,14 @@ impl Supervisor {
         }
     }
 
+    /// Also what is left of the groups of children that have ended.
+    fn ask_all_to_stop(&mut self, signal: i32) {
+        for index in 0..self.children.len() {
+            let asked = self.children[index].ask_to_stop(signal);
+            self.warn_of(index, self.children[index].stop.signal.unwrap_or(signal), asked);
+        }
+    }
+
     /// Also to what is left of the groups of children that have ended.
     fn send_to_all(&mut self, signal: i32) {
         for index in 0..self.children.len() {
@@ -337,12 +359,16 @@ impl Supervisor {
     }
 
     fn send(&mut self, index: usize, signal: i32) {
-        let child = &mut self.children[index];
-        if let Err(errno) = child.send(signal) {
+        let sent = self.children[index].send(signal);
+        self.warn_of(index, signal, sent);
+    }
+
+    fn warn_of(&mut self, index: usize, signal: i32, sent: Result<(), Errno>) {
+        if let Err(errno) = sent {
             self.events.push_back(Event::Warning(format!(
                 "cannot send {} to child {}: {}; likely it runs as another user",
                 signal_name(signal),
-                child.name,
+                self.children[index].name,
                 errno_name(errno)
             )));
         }

@@ -27,6 +27,11 @@ pub struct Arguments {
 pub enum Verb {
     /// Run one or several commands, each with a log stream of its own
     Run(Box<RunArguments>),
+    /// Say all that is wrong in a configuration file
+    Check {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -70,7 +75,7 @@ pub enum SpoolSyncChoice {
 const AFTER_HELP: &str = "\
 Exit code: the command's own; 128+n if signal n killed it; 127 not found; 126 not executable; of several commands, the \
 first that is not 0. If one of several cannot be started, those that run are stopped as by SIGTERM, and the code is 127 or \
-126. logpump itself, at start only: 64 wrong usage, 69 --engine uring refused, 71 system error, 73 --dir or --report not writable.
+126. logpump itself, at start only: 64 wrong usage, 69 --engine uring refused, 71 system error, 73 --dir or --report not writable, 78 --config wrong.
 
 Signals go to the commands' process groups. SIGTERM and SIGINT also start the stop clock: SIGKILL after --grace, or at a \
 second SIGTERM or SIGINT; once all commands have ended, a second one ends the delivery, and what is left is dropped and \
@@ -99,6 +104,14 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP, override_usage = "logpump run [OPTIONS] -- COMMAND [ARGS]... [-- COMMAND [ARGS]...]...")]
 pub struct RunArguments {
+    /// Run the processes that FILE names, each with settings of its own, in place of commands behind a -- (docs/CONFIG.md has them all)
+    #[arg(long, env = "LOGPUMP_CONFIG", value_name = "FILE", help_heading = "What to run", conflicts_with = "command")]
+    pub config: Option<PathBuf>,
+
+    /// Print what would be run, with each setting's source, and end
+    #[arg(long, env = "LOGPUMP_PRINT_CONFIG", value_parser = FalseyValueParser::new(), help_heading = "What to run")]
+    pub print_config: bool,
+
     /// CloudWatch Logs group, by name or ARN; an ARN also gives the region. Without it lines go into files (--dir)
     #[arg(
         long,
@@ -220,7 +233,7 @@ pub struct RunArguments {
     pub log_format: Format,
 
     /// The command and its arguments; a lone -- begins the next command
-    #[arg(last = true, required = true, value_name = "COMMAND")]
+    #[arg(last = true, required_unless_present = "config", value_name = "COMMAND")]
     pub command: Vec<OsString>,
 }
 

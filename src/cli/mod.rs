@@ -1,18 +1,24 @@
 //! The command line: arguments in, exit code out.
 
 mod args;
+mod config;
 pub mod names;
+mod print;
+mod processes;
 mod resolve;
 mod room;
 
 use std::ffi::OsString;
+use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, FromArgMatches};
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
-use crate::refusal::EXIT_USAGE;
-use args::{Arguments, Verb};
+use crate::refusal::{EXIT_CANT_CREATE, EXIT_USAGE, Refusal};
+use args::{Arguments, RunArguments, Verb};
+use resolve::Resolution;
 
 /// Runs the program.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -24,12 +30,40 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return ExitCode::from(explain(&error)),
     };
-    let Verb::Run(arguments) = arguments.verb;
-    let outcome = resolve::plan(*arguments).and_then(crate::run::run);
+    let outcome = match arguments.verb {
+        Verb::Run(arguments) => run(*arguments, &matches),
+        Verb::Check { file } => check(&file),
+    };
     ExitCode::from(outcome.unwrap_or_else(|refusal| {
         eprintln!("logpump: {}", refusal.message);
         refusal.code
     }))
+}
+
+fn run(arguments: RunArguments, matches: &ArgMatches) -> Result<u8, Refusal> {
+    let (_, matches) = matches.subcommand().expect("the grammar wants one");
+    let options = print::Options::of(&run_grammar(), matches);
+    match resolve::resolve(arguments, &options)? {
+        Resolution::Plan(plan) => crate::run::run(*plan),
+        Resolution::Printed(text) => say(&text),
+    }
+}
+
+fn check(file: &Path) -> Result<u8, Refusal> {
+    let config = processes::load(file)?;
+    say(&format!("{}: {} processes, nothing wrong\n", file.display(), config.processes.len()))
+}
+
+fn say(text: &str) -> Result<u8, Refusal> {
+    let written = std::io::stdout().write_all(text.as_bytes());
+    let refused = |error| Refusal { code: EXIT_CANT_CREATE, message: format!("cannot write to stdout: {error}") };
+    written.map(|()| 0).map_err(refused)
+}
+
+/// That of `logpump run`.
+fn run_grammar() -> clap::Command {
+    let all = Arguments::command();
+    all.find_subcommand("run").expect("it is a verb").clone()
 }
 
 /// A variable that is set to nothing counts as not set: templates of containers leave many so.

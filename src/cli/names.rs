@@ -13,15 +13,14 @@ pub struct Group {
     pub region: Option<String>,
 }
 
-/// `NAME` or `arn:<partition>:logs:<region>:<account>:log-group:<name>[:*]`.
-pub fn group(text: &str) -> Result<Group, Refusal> {
+/// `NAME` or `arn:<partition>:logs:<region>:<account>:log-group:<name>[:*]`. Err: what is wrong with it.
+pub fn group(text: &str) -> Result<Group, String> {
     let (name, region) = if text.starts_with("arn:") {
         let parts: Vec<_> = text.splitn(7, ':').collect();
         let [_, _, "logs", region, _, "log-group", rest] = parts[..] else {
-            return Err(Refusal::usage(format!(
-                "--log-group: {text} is not the ARN of a log group: \
-                 arn:PARTITION:logs:REGION:ACCOUNT:log-group:NAME is"
-            )));
+            return Err(format!(
+                "{text} is not the ARN of a log group: arn:PARTITION:logs:REGION:ACCOUNT:log-group:NAME is"
+            ));
         };
         (rest.strip_suffix(":*").unwrap_or(rest), Some(region.to_owned()).filter(|region| !region.is_empty()))
     } else {
@@ -29,18 +28,13 @@ pub fn group(text: &str) -> Result<Group, Refusal> {
     };
     let allowed = |character: char| character.is_ascii_alphanumeric() || ".-_/#".contains(character);
     if let Some(wrong) = name.chars().find(|character| !allowed(*character)) {
-        return Err(Refusal::usage(format!(
-            "--log-group: a log group's name has only letters, digits and . - _ / #, not {wrong:?} (in {name:?})"
-        )));
+        return Err(format!("a log group's name has only letters, digits and . - _ / #, not {wrong:?} (in {name:?})"));
     }
     if name.is_empty() || name.len() > NAME_BYTES_MAX {
-        return Err(Refusal::usage(format!(
-            "--log-group: a log group's name has 1 to {NAME_BYTES_MAX} characters, this one {}",
-            name.len()
-        )));
+        return Err(format!("a log group's name has 1 to {NAME_BYTES_MAX} characters, this one {}", name.len()));
     }
     if name.starts_with("aws/") {
-        return Err(Refusal::usage("--log-group: names that begin with aws/ are AWS's own"));
+        return Err("names that begin with aws/ are AWS's own".to_owned());
     }
     Ok(Group { name: name.to_owned(), region })
 }
@@ -57,11 +51,11 @@ pub fn commands(words: &[OsString]) -> Result<Vec<Vec<OsString>>, Refusal> {
     Ok(commands)
 }
 
-/// One name for each command: `given`, or its base name; further ones of the same name get -2, -3.
-pub fn children(commands: &[Vec<OsString>], given: Option<&str>) -> Vec<String> {
+/// A name for each program: the one that it is given, or its base name; further ones of the same name get -2, -3.
+pub fn children<'a>(programs: impl Iterator<Item = (&'a OsStr, Option<&'a str>)>) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for command in commands {
-        let base = clean(&given.map_or_else(|| base_name(&command[0]), str::to_owned));
+    for (program, given) in programs {
+        let base = clean(&given.map_or_else(|| base_name(program), str::to_owned));
         let numbered = (2..).map(|number| format!("{base}-{number}"));
         let name = std::iter::once(base.clone()).chain(numbered).find(|name| !names.contains(name));
         names.push(name.expect("the numbers do not end"));
@@ -79,35 +73,23 @@ pub struct Parts<'a> {
     pub start: &'a str,
 }
 
-/// Fills the template in for each child.
-pub fn streams(template: &str, children: &[String], parts: &Parts<'_>) -> Result<Vec<String>, Refusal> {
-    let names: Vec<_> = children.iter().map(|child| stream(template, child, parts)).collect::<Result<_, _>>()?;
-    for (index, name) in names.iter().enumerate() {
-        if names[..index].contains(name) {
-            return Err(Refusal::usage(format!(
-                "--log-stream: several commands would share the stream {name}; put {{name}} into the template"
-            )));
-        }
-    }
-    Ok(names)
-}
-
-fn stream(template: &str, child: &str, parts: &Parts<'_>) -> Result<String, Refusal> {
+/// Fills the template in. Err: what is wrong with it.
+pub fn stream(template: &str, child: &str, parts: &Parts<'_>) -> Result<String, String> {
     let mut name = String::new();
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
         name.push_str(before);
         let Some((key, after)) = after.split_once('}') else {
-            return Err(Refusal::usage(format!("--log-stream: a {{ is not closed in {template:?}")));
+            return Err(format!("a {{ is not closed in {template:?}"));
         };
         name.push_str(match key {
             "name" => child,
             "hostname" => parts.hostname,
             "start" => parts.start,
             _ => {
-                return Err(Refusal::usage(format!(
-                    "--log-stream: {{{key}}} is not known in {template:?}; known are {{name}}, {{hostname}} and {{start}}"
-                )));
+                return Err(format!(
+                    "{{{key}}} is not known in {template:?}; known are {{name}}, {{hostname}} and {{start}}"
+                ));
             }
         });
         rest = after;
@@ -115,10 +97,7 @@ fn stream(template: &str, child: &str, parts: &Parts<'_>) -> Result<String, Refu
     name.push_str(rest);
     let name = clean(&name);
     if name.is_empty() || name.len() > NAME_BYTES_MAX {
-        return Err(Refusal::usage(format!(
-            "--log-stream: a log stream's name has 1 to {NAME_BYTES_MAX} bytes, {name:?} has {}",
-            name.len()
-        )));
+        return Err(format!("a log stream's name has 1 to {NAME_BYTES_MAX} bytes, {name:?} has {}", name.len()));
     }
     Ok(name)
 }
@@ -156,9 +135,8 @@ mod tests {
             ("arn:aws:s3:::bucket", "not the ARN of a log group"),
             ("arn:aws:logs:us-east-1:1:log-group:a:log-stream:b", "':'"),
         ] {
-            let refusal = group(text).unwrap_err();
-            assert!(refusal.message.contains(complaint), "{}", refusal.message);
-            assert_eq!(refusal.code, 64);
+            let found = group(text).unwrap_err();
+            assert!(found.contains(complaint), "{found}");
         }
         assert!(group(&"x".repeat(513)).is_err());
     }
@@ -174,30 +152,25 @@ mod tests {
 
     #[test]
     fn further_children_of_a_name_are_numbered() {
-        let commands = [words("/usr/bin/python3 a"), words("python3 b"), words("sh"), words("./python3")];
-        assert_eq!(children(&commands, None), ["python3", "python3-2", "sh", "python3-3"]);
-        assert_eq!(children(&commands, Some("app")), ["app", "app-2", "app-3", "app-4"]);
-        assert_eq!(children(&[words("a:b"), words("a*b")], None), ["a_b", "a_b-2"]);
+        let names =
+            |programs: &[&'static str], given| children(programs.iter().map(|program| (OsStr::new(program), given)));
+        let programs = ["/usr/bin/python3", "python3", "sh", "./python3"];
+        assert_eq!(names(&programs, None), ["python3", "python3-2", "sh", "python3-3"]);
+        assert_eq!(names(&programs, Some("app")), ["app", "app-2", "app-3", "app-4"]);
+        assert_eq!(names(&["a:b", "a*b"], None), ["a_b", "a_b-2"]);
     }
 
     #[test]
     fn the_template_is_filled_in_and_forbidden_characters_are_replaced() {
         let parts = Parts { hostname: "host:1", start: "1763.5" };
-        let filled = streams("p/{name}_{hostname}_{start}.log", &["a*b".into()], &parts).unwrap();
-        assert_eq!(filled, ["p/a_b_host_1_1763.5.log"]);
+        assert_eq!(stream("p/{name}_{hostname}_{start}.log", "a*b", &parts).unwrap(), "p/a_b_host_1_1763.5.log");
     }
 
     #[test]
     fn a_wrong_template_is_refused() {
         let parts = Parts { hostname: "h", start: "1" };
-        let two = ["a".to_owned(), "b".to_owned()];
-        for (template, complaint) in [
-            ("{nam}", "{nam} is not known"),
-            ("{name", "not closed"),
-            ("same", "share the stream same"),
-            ("", "1 to 512"),
-        ] {
-            let message = streams(template, &two, &parts).unwrap_err().message;
+        for (template, complaint) in [("{nam}", "{nam} is not known"), ("{name", "not closed"), ("", "1 to 512")] {
+            let message = stream(template, "a", &parts).unwrap_err();
             assert!(message.contains(complaint), "{message}");
         }
     }

@@ -6,27 +6,73 @@ use std::time::Duration;
 
 use super::args::{EngineChoice, RunArguments, SinkChoice};
 use super::names::{self, Parts};
+use super::print;
+use super::processes::{self, Source, Wish};
 use super::room;
 use crate::child::Spec;
 use crate::clock;
 use crate::limits::{CHILDREN_MAX, DURATION_MAX, FLUSH_INTERVAL_MAX, FLUSH_INTERVAL_MIN};
 use crate::refusal::{EXIT_CANT_CREATE, Refusal};
-use crate::run::{Child, Destination, EngineWish, Plan};
+use crate::run::{Child, Destination, EngineWish, Group, Plan};
 use crate::ship::{self, DiskOptions, Target};
 
 const DEFAULT_DIRECTORY: &str = "logpump-logs";
 
-pub fn plan(arguments: RunArguments) -> Result<Plan, Refusal> {
-    let commands = names::commands(&arguments.command)?;
-    if commands.len() > CHILDREN_MAX {
-        return Err(Refusal::usage(format!("{} commands; at most {CHILDREN_MAX} run at once", commands.len())));
+/// What `--print-config` prints, or what is to be run.
+pub enum Resolution {
+    Printed(String),
+    Plan(Box<Plan>),
+}
+
+pub fn resolve(arguments: RunArguments, options: &print::Options) -> Result<Resolution, Refusal> {
+    let wishes = processes::wishes(&arguments)?;
+    if wishes.len() > CHILDREN_MAX {
+        return Err(Refusal::usage(format!("{} commands; at most {CHILDREN_MAX} run at once", wishes.len())));
     }
-    let names = names::children(&commands, set(&arguments.name));
+    let given = |wish: &'_ Wish| wish.name.as_ref().map(|name| name.value.clone());
+    let given: Vec<_> = wishes.iter().map(given).collect();
+    let programs = wishes.iter().zip(&given).map(|(wish, given)| (wish.argv[0].as_os_str(), given.as_deref()));
+    let names = names::children(programs);
+    let streams = streams(&wishes, &names)?;
+    let printed = arguments.print_config.then(|| {
+        let named = wishes.iter().zip(&names).zip(&streams);
+        let resolved: Vec<_> = named.map(|((wish, name), stream)| print::Resolved { wish, name, stream }).collect();
+        print::text(options, arguments.config.as_deref(), &resolved)
+    });
+    let plan = plan(arguments, Named { wishes, names, streams })?;
+    Ok(printed.map_or_else(|| Resolution::Plan(Box::new(plan)), Resolution::Printed))
+}
+
+struct Named {
+    wishes: Vec<Wish>,
+    names: Vec<String>,
+    streams: Vec<String>,
+}
+
+fn streams(wishes: &[Wish], names: &[String]) -> Result<Vec<String>, Refusal> {
     let now = clock::wall();
     let system = rustix::system::uname();
     let start = format!("{}.{:06}", now.as_secs(), now.subsec_micros());
     let parts = Parts { hostname: &system.nodename().to_string_lossy(), start: &start };
-    let streams = names::streams(&arguments.log_stream, &names, &parts)?;
+    let mut places: Vec<(Option<&str>, String)> = Vec::new();
+    for (wish, name) in wishes.iter().zip(names) {
+        let template = &wish.log_stream;
+        let stream = names::stream(&template.value, name, &parts)
+            .map_err(|what| Refusal::usage(format!("{}: {what}", template.source)))?;
+        let place = (wish.log_group.as_ref().map(|group| group.value.as_str()), stream);
+        if places.contains(&place) {
+            return Err(Refusal::usage(format!(
+                "{}: several commands would share the stream {}; put {{name}} into the template",
+                template.source, place.1
+            )));
+        }
+        places.push(place);
+    }
+    Ok(places.into_iter().map(|(_, stream)| stream).collect())
+}
+
+fn plan(arguments: RunArguments, named: Named) -> Result<Plan, Refusal> {
+    let Named { wishes, names, streams } = named;
     within("--flush-interval", arguments.flush_interval, FLUSH_INTERVAL_MIN, FLUSH_INTERVAL_MAX)?;
     for (option, value) in [
         ("--grace", arguments.grace),
@@ -39,11 +85,12 @@ pub fn plan(arguments: RunArguments) -> Result<Plan, Refusal> {
         writable_beside(report)?;
     }
     let max_in_flight = usize::from(arguments.max_in_flight);
-    let memory = room::memory(&arguments, commands.len())?;
+    let memory = room::memory(&arguments, wishes.len())?;
     // Also where nothing will be spooled: a mistake is one everywhere.
     let spool = room::spool(&arguments)?;
     let disk = spool.as_ref().map(|spool| DiskOptions { bytes_max: spool.bytes_max, durable: spool.durable });
-    let destination = destination(&arguments)?;
+    let destination = destination(&arguments, &wishes)?;
+    let groups = groups(&arguments, &destination, &wishes, &names)?;
     let when_full = room::when_full(&arguments, &destination);
     Ok(Plan {
         oddities: oddities(&arguments, &destination),
@@ -64,20 +111,61 @@ pub fn plan(arguments: RunArguments) -> Result<Plan, Refusal> {
             EngineChoice::Uring => EngineWish::Uring,
             EngineChoice::Epoll => EngineWish::Epoll,
         },
-        grace: arguments.grace,
         drain_timeout: arguments.drain_timeout,
         eof_grace: arguments.eof_grace,
         tee: arguments.tee,
         report: arguments.report,
         log_level: arguments.log_level,
         log_format: arguments.log_format,
-        children: commands
+        children: wishes
             .into_iter()
             .zip(names)
             .zip(streams)
-            .map(|((argv, name), stream)| Child { spec: Spec { name, argv }, stream })
+            .zip(groups)
+            .map(|(((wish, name), stream), group)| child(wish, name, stream, group))
             .collect(),
     })
+}
+
+fn child(wish: Wish, name: String, stream: String, group: Option<Group>) -> Child {
+    let stop = wish.stop();
+    let env = wish.env.into_iter().map(|(name, value)| (name.into(), value.value.into())).collect();
+    let directory = wish.directory.map(|directory| directory.value);
+    Child { spec: Spec { name, argv: wish.argv, env, directory, stop }, stream, group, essential: wish.essential.value }
+}
+
+/// Of each process; None where lines do not go to CloudWatch Logs.
+fn groups(
+    arguments: &RunArguments,
+    destination: &Destination,
+    wishes: &[Wish],
+    names: &[String],
+) -> Result<Vec<Option<Group>>, Refusal> {
+    let group = |(wish, name): (&Wish, &String)| {
+        let Some(group) = &wish.log_group else {
+            return Err(Refusal::usage(format!(
+                "process {name} has no log group, and others have one; give it log_group, or all of them --log-group"
+            )));
+        };
+        let found = names::group(&group.value).map_err(|what| Refusal::usage(format!("{}: {what}", group.source)))?;
+        Ok(Some(Group { name: found.name, region: region(arguments, found.region, &group.source)? }))
+    };
+    match destination {
+        Destination::CloudWatch(_) => wishes.iter().zip(names).map(group).collect(),
+        _ => Ok(vec![None; wishes.len()]),
+    }
+}
+
+/// As the SDK would find it, where neither the option nor the group's ARN gives one; what is spooled must say where it
+/// belongs.
+fn region(arguments: &RunArguments, of_arn: Option<String>, source: &Source) -> Result<Option<String>, Refusal> {
+    let region = match (set(&arguments.region), of_arn) {
+        (Some(given), Some(of_arn)) if given != of_arn => {
+            return Err(Refusal::usage(format!("--region {given}, yet the ARN of {source} lies in {of_arn}")));
+        }
+        (given, of_arn) => of_arn.or(given.map(str::to_owned)),
+    };
+    Ok(region.or_else(|| variable("AWS_REGION")).or_else(|| variable("AWS_DEFAULT_REGION")))
 }
 
 /// An option from an environment variable that is set to nothing counts as not given.
@@ -98,17 +186,16 @@ fn within(option: &str, value: Duration, least: Duration, most: Duration) -> Res
     Ok(())
 }
 
-fn destination(arguments: &RunArguments) -> Result<Destination, Refusal> {
+fn destination(arguments: &RunArguments, wishes: &[Wish]) -> Result<Destination, Refusal> {
     let directory = arguments.dir.as_ref().filter(|path| !path.as_os_str().is_empty());
-    match (arguments.sink, set(&arguments.log_group), directory) {
+    let has_group = wishes.iter().any(|wish| wish.log_group.is_some());
+    match (arguments.sink, has_group, directory) {
         (SinkChoice::Null, ..) => Ok(Destination::Null),
-        (SinkChoice::Auto, Some(_), Some(_)) => Err(Refusal::usage(
+        (SinkChoice::Auto, true, Some(_)) => Err(Refusal::usage(
             "--log-group and --dir name two places; give one, or say which with --sink cloudwatch or --sink dir",
         )),
-        (SinkChoice::Auto | SinkChoice::Cloudwatch, Some(group), _) => {
-            Ok(Destination::CloudWatch(target(arguments, group)?))
-        }
-        (SinkChoice::Cloudwatch, None, _) => Err(Refusal::usage("--sink cloudwatch needs --log-group")),
+        (SinkChoice::Auto | SinkChoice::Cloudwatch, true, _) => Ok(Destination::CloudWatch(target(arguments)?)),
+        (SinkChoice::Cloudwatch, false, _) => Err(Refusal::usage("--sink cloudwatch needs --log-group")),
         (SinkChoice::Auto | SinkChoice::Dir, _, Some(directory)) => {
             let path = usable(directory).map_err(|message| Refusal { code: EXIT_CANT_CREATE, message })?;
             Ok(Destination::Directory { path, asked_for: true })
@@ -181,16 +268,7 @@ fn writable_beside(report: &Path) -> Result<(), Refusal> {
     }
 }
 
-fn target(arguments: &RunArguments, group: &str) -> Result<Target, Refusal> {
-    let group = names::group(group)?;
-    let region = match (set(&arguments.region), group.region) {
-        (Some(given), Some(of_arn)) if given != of_arn => {
-            return Err(Refusal::usage(format!("--region {given}, yet the ARN of --log-group lies in {of_arn}")));
-        }
-        (given, of_arn) => of_arn.or(given.map(str::to_owned)),
-    };
-    // As the SDK would find it; what is spooled must say where it belongs.
-    let region = region.or_else(|| variable("AWS_REGION")).or_else(|| variable("AWS_DEFAULT_REGION"));
+fn target(arguments: &RunArguments) -> Result<Target, Refusal> {
     let endpoint_url = set(&arguments.endpoint_url).map(str::to_owned);
     if let Some(url) = endpoint_url.as_ref().filter(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
         return Err(Refusal::usage(format!("--endpoint-url: {url} does not begin with http:// or https://")));
@@ -205,7 +283,7 @@ fn target(arguments: &RunArguments, group: &str) -> Result<Target, Refusal> {
         .filter(|(_, path)| !path.as_os_str().is_empty())
         .map(|(source, path)| certificates(source, &path))
         .transpose()?;
-    Ok(Target { group: group.name, region, endpoint_url, ca_bundle, gzip: arguments.gzip })
+    Ok(Target { endpoint_url, ca_bundle, gzip: arguments.gzip })
 }
 
 /// As the SDK would find it in the environment; what is spooled must say where it belongs. AWS names its variables after

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::child::{Event, ExitStatus, SpawnError, Spec, StopOptions, Supervisor, Terminal, signal_name};
+use crate::child::{Event, ExitStatus, SpawnError, Spec, Supervisor, Terminal, signal_name};
 use crate::clock;
 use crate::intake::{Kind, Source, pipe};
 use crate::limits::{END_SLACK, PIPE_BYTES, SPILL_TIME};
@@ -40,7 +40,6 @@ pub struct Plan {
     /// Of each child: a power of two, and a multiple of the page size.
     pub ring_bytes: usize,
     pub engine: EngineWish,
-    pub grace: Duration,
     pub drain_timeout: Duration,
     pub eof_grace: Duration,
     pub tee: bool,
@@ -55,6 +54,17 @@ pub struct Child {
     pub spec: Spec,
     /// Its log stream's, or file's, name.
     pub stream: String,
+    /// Its log group, where lines go to CloudWatch Logs.
+    pub group: Option<Group>,
+    /// Its end stops all others, and its code is ours.
+    pub essential: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    pub name: String,
+    /// None: as the SDK finds it.
+    pub region: Option<String>,
 }
 
 /// Where lines are kept that cannot be sent yet.
@@ -102,8 +112,7 @@ pub fn run(mut plan: Plan) -> Result<u8, Refusal> {
             .map_err(|refusal| Refusal { code: EXIT_UNAVAILABLE, message: format!("--engine uring: {refusal}") })?;
     }
     let files = open_files(&mut plan)?;
-    let mut supervisor =
-        Supervisor::new(StopOptions { grace: plan.grace }).map_err(|error| refused("cannot watch signals", error))?;
+    let mut supervisor = Supervisor::new().map_err(|error| refused("cannot watch signals", error))?;
     let bells = Bells::new().map_err(|error| refused("cannot make an eventfd", error))?;
     let spawned = spawn(&plan, files, &mut supervisor, &bells)?;
     // After the spawn: the children see what they were given.
@@ -260,7 +269,7 @@ fn choose_engine(plan: &Plan) -> Engine {
 /// Where the lines go, and what is odd about it.
 fn greet(plan: &Plan, engine: &Engine) {
     let to = match &plan.destination {
-        Destination::CloudWatch(target) => format!("log group {}", target.group),
+        Destination::CloudWatch(_) => groups(&plan.children),
         Destination::Directory { path, .. } => format!("files in {}", path.display()),
         Destination::Nowhere(_) | Destination::Null => "nowhere".into(),
     };
@@ -276,10 +285,22 @@ fn greet(plan: &Plan, engine: &Engine) {
     tracing::info!("lines go to {to}, {streams}; engine {}: {}", engine.kind, engine.reason);
 }
 
+fn groups(children: &[Child]) -> String {
+    let mut names: Vec<_> = children.iter().filter_map(|child| Some(&child.group.as_ref()?.name)).collect();
+    names.dedup();
+    match names[..] {
+        [group] => format!("log group {group}"),
+        [first, ref rest @ ..] => format!("log group {first} and {} more", rest.len()),
+        [] => unreachable!("a plan for CloudWatch Logs has a group"),
+    }
+}
+
 /// Until the children have ended and every line has its end, or its time is over. The exit code, the first that is not
 /// 0; and when logpump must have ended.
 fn supervise(plan: &Plan, supervisor: &mut Supervisor, bells: &Bells, pump: &mut Pump) -> (u8, Instant) {
     let mut code = 0;
+    // The essential one whose end stopped the others.
+    let mut decided = None;
     let mut deadline = None;
     let mut spilling = false;
     loop {
@@ -291,8 +312,14 @@ fn supervise(plan: &Plan, supervisor: &mut Supervisor, bells: &Bells, pump: &mut
         match supervisor.next(bells.main.as_fd(), [deadline, tend_at].into_iter().flatten().min()) {
             Event::Ended { child, status } => {
                 say_end(&plan.children[child].spec.name, status);
-                if code == 0 {
+                if code == 0 && decided.is_none() {
                     code = status.code();
+                }
+                if plan.children[child].essential && supervisor.running() > 0 && supervisor.stopping().is_none() {
+                    let name = &plan.children[child].spec.name;
+                    tracing::info!("{name} is essential: the others are stopped; SIGKILL after their grace");
+                    (code, decided) = (status.code(), Some(child));
+                    supervisor.stop();
                 }
                 let close_at = clock::now() + plan.eof_grace;
                 pump.child_ended(child, close_at);
@@ -306,8 +333,9 @@ fn supervise(plan: &Plan, supervisor: &mut Supervisor, bells: &Bells, pump: &mut
                 signal_name(signal)
             ),
             Event::StopBegan { signal } => {
-                let grace = plan.grace.as_secs_f64();
-                tracing::info!("{}: stopping; SIGKILL after {grace} s", signal_name(signal));
+                let graces = plan.children.iter().map(|child| child.spec.stop.grace);
+                let longest = graces.max().unwrap_or_default().as_secs_f64();
+                tracing::info!("{}: stopping; SIGKILL after {longest} s", signal_name(signal));
             }
             Event::StopHastened if supervisor.running() == 0 && !spilling && pump.spill() => {
                 tracing::warn!("a second stop signal: what is left goes to the spool");

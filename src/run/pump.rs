@@ -170,10 +170,6 @@ impl Pump {
         let failed = intake.is_none() || shipped.is_none();
         let intake = intake.unwrap_or_default();
         let tee_dropped = self.tee.map_or((0, 0), |tee| tee.finish(end_by));
-        let group = match &plan.destination {
-            Destination::CloudWatch(target) => Some(target.group.clone()),
-            _ => None,
-        };
         let stream = |(index, child): (usize, &Child)| {
             let ledger = shipped.as_ref().map(|shipped| shipped.ledgers.own[index].clone());
             let mut ledger = ledger.unwrap_or_default();
@@ -188,7 +184,8 @@ impl Pump {
                 let end = if intake_failed || ship_failed { End::Internal } else { End::Shutdown };
                 book(&mut ledger, end, Count::new(discarded.lines, discarded.bytes));
             }
-            StreamReport { name: child.spec.name.clone(), group: group.clone(), stream: child.stream.clone(), ledger }
+            let group = child.group.as_ref().map(|group| group.name.clone());
+            StreamReport { name: child.spec.name.clone(), group, stream: child.stream.clone(), ledger }
         };
         let mut streams: Vec<_> = plan.children.iter().enumerate().map(stream).collect();
         let adopted = shipped.as_ref().map(|shipped| &shipped.ledgers.adopted);
@@ -281,11 +278,20 @@ fn start_ship(plan: &Plan, parts: ShipParts) -> io::Result<JoinHandle<Shipped>> 
             });
         }
     };
-    let address = |stream: &str| match &sink {
-        Sink::CloudWatch(target) => target.address(stream),
-        Sink::Null => Address { group: "null".to_owned(), stream: stream.to_owned(), ..Address::default() },
+    let endpoint = match &sink {
+        Sink::CloudWatch(target) => target.endpoint_url.clone().unwrap_or_default(),
+        Sink::Null => String::new(),
     };
-    let named = |(ring, child): (Drainer, &Child)| ship::Stream { address: Arc::new(address(&child.stream)), ring };
+    let address = |child: &Child| {
+        let group = child.group.as_ref();
+        Address {
+            region: group.and_then(|group| group.region.clone()).unwrap_or_default(),
+            endpoint: endpoint.clone(),
+            group: group.map_or("null", |group| &group.name).to_owned(),
+            stream: child.stream.clone(),
+        }
+    };
+    let named = |(ring, child): (Drainer, &Child)| ship::Stream { address: Arc::new(address(child)), ring };
     let streams = rings.into_iter().zip(&plan.children).map(named).collect();
     let means = ship::Means { streams, sink, spool, control, tee };
     thread.spawn(move || {

@@ -26,27 +26,13 @@ use crate::spool::entry::{Address, Entry};
 use answer_size::AnswerSize;
 use verdict::refused;
 
-/// Where to, beside what the SDK finds in the environment and in profiles.
+/// How to reach the service, beside what the SDK finds in the environment and in profiles.
 #[derive(Debug, Clone, Default)]
 pub struct Target {
-    pub group: String,
-    pub region: Option<String>,
     pub endpoint_url: Option<String>,
     /// Certificates (PEM) to trust beside the system's.
     pub ca_bundle: Option<Vec<u8>>,
     pub gzip: bool,
-}
-
-impl Target {
-    /// A stream of this target.
-    pub fn address(&self, stream: &str) -> Address {
-        Address {
-            region: self.region.clone().unwrap_or_default(),
-            endpoint: self.endpoint_url.clone().unwrap_or_default(),
-            group: self.group.clone(),
-            stream: stream.to_owned(),
-        }
-    }
 }
 
 /// Cheap to clone. A client per region and endpoint, loaded at its first call, since finding region and credentials may

@@ -24,10 +24,14 @@ pub enum Group {
     OurSession,
 }
 
-/// What to start. The environment is ours as we got it, stdin is ours, the signal mask is empty.
+/// What to start. stdin is ours, the signal mask is empty.
 pub struct Request<'a> {
     /// The program is `argv[0]`, searched along our PATH as execvp does.
     pub argv: &'a [CString],
+    /// All of it, `NAME=value` each; None: ours as we got it.
+    pub environment: Option<&'a [CString]>,
+    /// Where it starts; a relative program is looked for from there. None: where we are.
+    pub directory: Option<&'a CStr>,
     /// Becomes both stdout and stderr.
     pub output: BorrowedFd<'a>,
     pub group: Group,
@@ -39,23 +43,26 @@ pub struct Request<'a> {
 /// Of our descriptors the program gets 0, `output` as 1 and 2, and those without FD_CLOEXEC.
 pub fn spawn(request: &Request<'_>) -> Result<Pid, Errno> {
     let program: &CStr = request.argv.first().ok_or(Errno::INVAL)?;
-    let mut argv: Vec<*mut c_char> = Vec::with_capacity(request.argv.len() + 1);
-    argv.extend(request.argv.iter().map(|arg| arg.as_ptr().cast_mut()));
-    argv.push(ptr::null_mut());
+    let argv = pointers(request.argv);
+    let own_environment = request.environment.map(pointers);
 
     let mut actions = FileActions::new()?;
     actions.dup2(request.output, 1)?;
     actions.dup2(request.output, 2)?;
+    if let Some(directory) = request.directory {
+        actions.chdir(directory)?;
+    }
     let mut attributes = Attributes::new()?;
     attributes.group(request.group)?;
     attributes.signals(request.default_signals)?;
 
     // SAFETY: the pointer is set by libc before main, and nothing in this program changes the environment: set_var and
     // remove_var are unsafe, `unsafe` is allowed in sys/ alone, and nothing there calls them.
-    let environment = unsafe { environ };
+    let inherited = unsafe { environ };
+    let environment = own_environment.as_ref().map_or(inherited, |own| own.as_ptr());
     let mut pid: libc::pid_t = 0;
     // SAFETY: `argv` ends with a null pointer and its strings are borrowed from `request` until the end of this function;
-    // `environment` is libc's own null-terminated table; actions and attributes were initialized by their `new` and live
+    // so does `own_environment`, and `inherited` is libc's own null-terminated table; actions and attributes were initialized by their `new` and live
     // in boxes that do not move. The call reads all of it and writes `pid`.
     let result = unsafe {
         libc::posix_spawnp(
@@ -69,6 +76,11 @@ pub fn spawn(request: &Request<'_>) -> Result<Pid, Errno> {
     };
     check(result)?;
     Ok(Pid::from_raw(pid).expect("posix_spawn succeeded, so it named a process"))
+}
+
+/// As execve takes them: with a null pointer at the end.
+fn pointers(strings: &[CString]) -> Vec<*mut c_char> {
+    strings.iter().map(|string| string.as_ptr().cast_mut()).chain([ptr::null_mut()]).collect()
 }
 
 /// These functions return the error instead of setting errno.
@@ -94,6 +106,11 @@ impl FileActions {
     fn dup2(&mut self, from: BorrowedFd<'_>, to: c_int) -> Result<(), Errno> {
         // SAFETY: initialized by `new`, destroyed only by `drop`; the numbers are only remembered.
         check(unsafe { libc::posix_spawn_file_actions_adddup2(self.0.as_mut_ptr(), from.as_raw_fd(), to) })
+    }
+
+    fn chdir(&mut self, directory: &CStr) -> Result<(), Errno> {
+        // SAFETY: initialized by `new`, destroyed only by `drop`; the path is copied.
+        check(unsafe { libc::posix_spawn_file_actions_addchdir_np(self.0.as_mut_ptr(), directory.as_ptr()) })
     }
 }
 

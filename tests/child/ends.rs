@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::time::{Duration, Instant};
 
-use logpump::child::{Event, SpawnError, Spec, StopOptions, Supervisor, Terminal};
+use logpump::child::{Event, SpawnError, Spec, Stop, Supervisor, Terminal};
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::Test;
@@ -109,15 +109,20 @@ fn executable(directory: &std::path::Path, content: &str) -> String {
 /// On a thread of its own, since the mask is the thread's; no signal is sent.
 fn with_supervisor(test: impl FnOnce(Supervisor) + Send + 'static) {
     let thread = std::thread::spawn(|| {
-        let grace = Duration::from_secs(3600);
-        test(Supervisor::new(StopOptions { grace }).unwrap());
+        test(Supervisor::new().unwrap());
     });
     thread.join().unwrap();
 }
 
 fn a_nul_byte_in_an_argument_is_refused() {
     with_supervisor(|mut supervisor| {
-        let spec = Spec { name: "web".to_owned(), argv: ["echo", "a", "b\0c"].map(OsString::from).to_vec() };
+        let spec = Spec {
+            name: "web".to_owned(),
+            argv: ["echo", "a", "b\0c"].map(OsString::from).to_vec(),
+            env: Vec::new(),
+            directory: None,
+            stop: Stop::after(Duration::from_secs(3600)),
+        };
         let output = std::io::stderr().as_fd().try_clone_to_owned().unwrap();
         let error = supervisor.spawn(&spec, output, Terminal::OwnSession).unwrap_err();
         assert!(matches!(error, SpawnError::NotExecutable { errno: None, .. }));

@@ -6,6 +6,8 @@ use crate::program::Logpump;
 
 /// The options of `logpump run`, written down by hand.
 const OPTIONS: &[&str] = &[
+    "--config",
+    "--print-config",
     "--log-group",
     "--log-stream",
     "--name",

@@ -8,6 +8,7 @@ mod standin;
 mod venv;
 
 mod bounded;
+mod config;
 mod ends;
 mod faults;
 mod files;

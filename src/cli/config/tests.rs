@@ -1,0 +1,110 @@
+//! A file by hand, and every way to get one wrong.
+
+use super::*;
+
+fn complaints(text: &str) -> Vec<String> {
+    let complaints = read(text).unwrap_err();
+    complaints.into_iter().map(|complaint| format!("{}: {}", complaint.at, complaint.what)).collect()
+}
+
+#[test]
+fn a_file_says_what_runs_and_what_differs() {
+    let config = read(
+        r#"
+[defaults]
+log_group = "/app"
+grace = "30s"
+env = { MODE = "fast" }
+
+[[process]]
+name = "web"
+command = ["gunicorn", "-w", "4"]
+essential = false
+stop_signal = "SIGINT"
+kill_mode = "leader"
+directory = "/srv"
+env.PORT = "80"
+
+[[process]]
+command = ["worker"]
+stop_signal = 12
+log_stream = "{name}"
+"#,
+    )
+    .unwrap();
+    let at = |line, column| At { line, column };
+    assert_eq!(config.defaults.log_group, Some(Given { value: "/app".into(), at: at(3, 13) }));
+    assert_eq!(config.defaults.grace, Some(Given { value: Duration::from_secs(30), at: at(4, 9) }));
+    assert_eq!(config.defaults.env["MODE"].value, "fast");
+    let [web, worker] = &config.processes[..] else { panic!("two processes: {config:?}") };
+    assert_eq!(
+        (web.name.as_ref().unwrap().value.as_str(), &web.command[..]),
+        ("web", &["gunicorn", "-w", "4"].map(String::from)[..])
+    );
+    let settings = &web.settings;
+    assert_eq!(settings.essential.as_ref().map(|given| given.value), Some(false));
+    assert_eq!(settings.stop_signal.as_ref().map(|given| given.value), Some(libc::SIGINT));
+    assert_eq!(settings.kill_mode.as_ref().map(|given| given.value), Some(StopTarget::Leader));
+    assert_eq!(settings.directory.as_ref().map(|given| given.value.clone()), Some("/srv".into()));
+    assert_eq!(settings.env["PORT"], Given { value: "80".into(), at: at(14, 12) });
+    assert_eq!((worker.name.as_ref(), worker.settings.stop_signal.as_ref().unwrap().value), (None, 12));
+}
+
+#[test]
+fn all_that_is_wrong_is_said_at_once_each_with_its_place() {
+    let found = complaints(
+        r#"
+colour = 1
+[defaults]
+name = "all"
+grace = "soon"
+[[process]]
+comand = ["a"]
+[[process]]
+command = "sh -c x"
+essential = "yes"
+stop_signal = "SIGFOO"
+kill_mode = "all"
+[[process]]
+command = []
+env = 3
+"#,
+    );
+    let expected = [
+        ("line 2, column 1", "unknown key \"colour\" in the file; known are: defaults, process"),
+        ("line 4, column 1", "unknown key \"name\" in [defaults]"),
+        ("line 5, column 9", "grace: "),
+        ("line 6, column 1", "this process has no command"),
+        ("line 7, column 1", "unknown key \"comand\" in [[process]]; known are: name, command"),
+        ("line 9, column 11", "command is not a list of texts, as in command = ["),
+        ("line 10, column 13", "essential is neither true nor false"),
+        ("line 11, column 15", "stop_signal: \"SIGFOO\" is no signal"),
+        ("line 12, column 13", "kill_mode: \"all\" is not known"),
+        ("line 14, column 11", "command names no program"),
+        ("line 15, column 7", "env is not a table"),
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, (place, what)) in found.iter().zip(expected) {
+        assert!(found.starts_with(&format!("{place}: {what}")), "{found}\nbut expected {place}: {what}");
+    }
+}
+
+#[test]
+fn what_is_no_toml_is_said_with_its_place() {
+    let found = complaints("[[process]]\ncommand = [\"a\"\nname = \"x\"\n");
+    assert!(found[0].starts_with("line 3, column 1: "), "{found:?}");
+    assert_eq!(complaints(""), ["line 1, column 1: there is no [[process]] in the file; each begins with that line"]);
+}
+
+#[test]
+fn two_processes_of_one_name_are_refused() {
+    let process = "[[process]]\nname = \"a\"\ncommand = [\"true\"]\n";
+    assert_eq!(complaints(&process.repeat(2)), ["line 5, column 8: a process in line 2 has the name \"a\" already"]);
+}
+
+#[test]
+fn a_variable_has_a_name_that_the_system_takes() {
+    let found = complaints("[[process]]\ncommand = [\"a\"]\nenv = { \"A=B\" = \"1\", \"\" = \"2\", C = 3 }\n");
+    assert_eq!(found.len(), 3, "{found:#?}");
+    assert!(found[2].contains("C is not a text"), "{found:#?}");
+}

@@ -1,0 +1,105 @@
+//! `--print-config`: what would be run, and where each setting comes from. The processes are printed as a configuration
+//! file has them; the values of variables are not, since secrets are handed on in them.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use clap::ArgMatches;
+use clap::parser::ValueSource;
+
+use super::processes::{Source, Wish};
+use crate::child::{StopTarget, signal_name};
+
+/// What the options of `logpump run` are, and who said so.
+pub struct Options {
+    /// Name, values, source.
+    options: Vec<(String, String, &'static str)>,
+}
+
+impl Options {
+    pub fn of(command: &clap::Command, matches: &ArgMatches) -> Options {
+        let options = command.get_arguments().filter_map(|argument| {
+            let name = argument.get_long()?;
+            let id = argument.get_id().as_str();
+            let values = matches.get_raw(id)?;
+            let values: Vec<_> = values.map(|value| value.to_string_lossy()).collect();
+            let source = match matches.value_source(id)? {
+                ValueSource::CommandLine => "command line",
+                ValueSource::EnvVariable => "environment",
+                _ => "default",
+            };
+            Some((format!("--{name}"), values.join(" "), source))
+        });
+        Options { options: options.collect() }
+    }
+
+    fn source(&self, option: &str) -> &'static str {
+        let known = self.options.iter().find(|(name, ..)| name == option);
+        known.map_or("default", |(_, _, source)| source)
+    }
+}
+
+/// A process, with the names that were made for it.
+pub struct Resolved<'a> {
+    pub wish: &'a Wish,
+    pub name: &'a str,
+    pub stream: &'a str,
+}
+
+/// As a configuration file, with comments.
+pub fn text(options: &Options, file: Option<&Path>, resolved: &[Resolved<'_>]) -> String {
+    let mut text = String::from("# The options of logpump run.\n");
+    for (name, value, source) in &options.options {
+        let _ = writeln!(text, "#   {name} {value}  ({source})");
+    }
+    let file = file.map_or_else(String::new, |file| file.display().to_string());
+    let place = |source: Source| match source {
+        Source::Process(at) => format!("{file}:{}", at.line),
+        Source::Defaults(at) => format!("{file}:{}, [defaults]", at.line),
+        Source::Option(option) => format!("{option}, {}", options.source(option)),
+        Source::BuiltIn => "default".to_owned(),
+    };
+    for Resolved { wish, name, stream } in resolved {
+        text.push_str("\n[[process]]\n");
+        let mut line = |key: &str, value: &str, source: &str| {
+            let _ = writeln!(text, "{key} = {value}  # {source}");
+        };
+        let at = |source: &Source| place(*source);
+        let name_from = wish.name.as_ref().map_or("the command's base name".to_owned(), |name| at(&name.source));
+        line("name", &quoted(name), &name_from);
+        let argv: Vec<_> = wish.argv.iter().map(|word| quoted(&word.to_string_lossy())).collect();
+        let command_from = if file.is_empty() { "command line" } else { &file };
+        line("command", &format!("[{}]", argv.join(", ")), command_from);
+        for (name, value) in &wish.env {
+            line(&format!("env.{}", quoted(name)), "\"...\"", &at(&value.source));
+        }
+        if let Some(directory) = &wish.directory {
+            line("directory", &quoted(&directory.value.to_string_lossy()), &at(&directory.source));
+        }
+        if let Some(group) = &wish.log_group {
+            line("log_group", &quoted(&group.value), &at(&group.source));
+        }
+        line(
+            "log_stream",
+            &quoted(stream),
+            &format!("{} from {}", quoted(&wish.log_stream.value), at(&wish.log_stream.source)),
+        );
+        line("essential", &wish.essential.value.to_string(), &at(&wish.essential.source));
+        if let Some(signal) = &wish.stop_signal {
+            line("stop_signal", &quoted(&signal_name(signal.value)), &at(&signal.source));
+        }
+        let mode = match wish.kill_mode.value {
+            StopTarget::Group => "group",
+            StopTarget::Leader => "leader",
+        };
+        line("kill_mode", &quoted(mode), &at(&wish.kill_mode.source));
+        let grace = humantime::format_duration(wish.grace.value).to_string();
+        line("grace", &quoted(&grace), &at(&wish.grace.source));
+    }
+    text
+}
+
+/// A TOML text: JSON's escapes are TOML's.
+fn quoted(value: &str) -> String {
+    serde_json::Value::from(value).to_string()
+}

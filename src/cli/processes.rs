@@ -1,0 +1,226 @@
+//! What is to run, from the command line or from a configuration file: one wish for each process, every setting decided
+//! and with the place that it comes from.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::args::RunArguments;
+use super::config::{self, At, Complaint, Config, Given, Settings};
+use super::names::{self, Parts};
+use crate::child::{Stop, StopTarget};
+use crate::limits::CONFIG_BYTES_MAX;
+use crate::refusal::{EXIT_CONFIG, Refusal};
+
+/// A process, and where each of its settings was found.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    pub name: Option<Sourced<String>>,
+    pub argv: Vec<OsString>,
+    pub env: Vec<(String, Sourced<String>)>,
+    pub directory: Option<Sourced<PathBuf>>,
+    pub log_group: Option<Sourced<String>>,
+    pub log_stream: Sourced<String>,
+    /// Its end stops all others.
+    pub essential: Sourced<bool>,
+    pub stop_signal: Option<Sourced<i32>>,
+    pub kill_mode: Sourced<StopTarget>,
+    pub grace: Sourced<Duration>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sourced<T> {
+    pub value: T,
+    pub source: Source,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Of the process itself, in the file.
+    Process(At),
+    /// `[defaults]`, in the file.
+    Defaults(At),
+    /// `logpump run` was given this option, or has a default for it.
+    Option(&'static str),
+    BuiltIn,
+}
+
+impl Wish {
+    pub fn stop(&self) -> Stop {
+        Stop {
+            signal: self.stop_signal.as_ref().map(|signal| signal.value),
+            to: self.kill_mode.value,
+            grace: self.grace.value,
+        }
+    }
+}
+
+/// What a message about this setting begins with.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Process(at) | Source::Defaults(at) => write!(f, "{at}"),
+            Source::Option(option) => f.write_str(option),
+            Source::BuiltIn => f.write_str("built in"),
+        }
+    }
+}
+
+/// In their order.
+pub fn wishes(arguments: &RunArguments) -> Result<Vec<Wish>, Refusal> {
+    match &arguments.config {
+        Some(file) => {
+            let config = load(file)?;
+            Ok(config.processes.iter().map(|process| of_file(arguments, &config.defaults, process)).collect())
+        }
+        None => {
+            let commands = names::commands(&arguments.command)?;
+            Ok(commands.into_iter().map(|argv| of_command(arguments, argv)).collect())
+        }
+    }
+}
+
+fn of_command(arguments: &RunArguments, argv: Vec<OsString>) -> Wish {
+    Wish {
+        name: given(&arguments.name, "--name"),
+        argv,
+        env: Vec::new(),
+        directory: None,
+        log_group: given(&arguments.log_group, "--log-group"),
+        log_stream: option(arguments.log_stream.clone(), "--log-stream"),
+        // Several commands are equals: logpump ends when all have.
+        essential: Sourced { value: false, source: Source::BuiltIn },
+        stop_signal: None,
+        kill_mode: Sourced { value: StopTarget::Group, source: Source::BuiltIn },
+        grace: option(arguments.grace, "--grace"),
+    }
+}
+
+fn of_file(arguments: &RunArguments, defaults: &Settings, process: &config::Process) -> Wish {
+    let own = &process.settings;
+    let base = of_command(arguments, process.command.iter().map(OsString::from).collect());
+    let mut env: Vec<_> = sourced_env(&defaults.env, Source::Defaults)
+        .filter(|(name, _)| !own.env.contains_key(name))
+        .chain(sourced_env(&own.env, Source::Process))
+        .collect();
+    env.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Wish {
+        name: process.name.as_ref().map(|name| sourced(name, Source::Process)),
+        argv: base.argv,
+        env,
+        directory: first(&own.directory, &defaults.directory),
+        log_group: first(&own.log_group, &defaults.log_group).or(base.log_group),
+        log_stream: first(&own.log_stream, &defaults.log_stream).unwrap_or(base.log_stream),
+        essential: first(&own.essential, &defaults.essential).unwrap_or(Sourced { value: true, ..base.essential }),
+        stop_signal: first(&own.stop_signal, &defaults.stop_signal),
+        kill_mode: first(&own.kill_mode, &defaults.kill_mode).unwrap_or(base.kill_mode),
+        grace: first(&own.grace, &defaults.grace).unwrap_or(base.grace),
+    }
+}
+
+fn sourced_env(
+    env: &std::collections::BTreeMap<String, Given<String>>,
+    source: fn(At) -> Source,
+) -> impl Iterator<Item = (String, Sourced<String>)> {
+    env.iter().map(move |(name, value)| (name.clone(), sourced(value, source)))
+}
+
+fn first<T: Clone>(own: &Option<Given<T>>, default: &Option<Given<T>>) -> Option<Sourced<T>> {
+    let own = own.as_ref().map(|given| sourced(given, Source::Process));
+    own.or_else(|| default.as_ref().map(|given| sourced(given, Source::Defaults)))
+}
+
+fn sourced<T: Clone>(given: &Given<T>, source: fn(At) -> Source) -> Sourced<T> {
+    Sourced { value: given.value.clone(), source: source(given.at) }
+}
+
+fn option<T>(value: T, option: &'static str) -> Sourced<T> {
+    Sourced { value, source: Source::Option(option) }
+}
+
+/// An option from an environment variable that is set to nothing counts as not given.
+fn given(value: &Option<String>, name: &'static str) -> Option<Sourced<String>> {
+    value.clone().filter(|text| !text.is_empty()).map(|text| option(text, name))
+}
+
+// ---- the file --------------------------------------------------------------------------------
+
+/// Reads the file and judges all that can be judged without starting anything.
+pub fn load(file: &Path) -> Result<Config, Refusal> {
+    let refused = |what: String| Refusal { code: EXIT_CONFIG, message: format!("{}: {what}", file.display()) };
+    let length = fs::metadata(file).map_err(|error| refused(format!("cannot be read: {error}")))?.len();
+    if length > CONFIG_BYTES_MAX {
+        return Err(refused(format!("{length} bytes; a configuration file has at most {CONFIG_BYTES_MAX}")));
+    }
+    let bytes = fs::read(file).map_err(|error| refused(format!("cannot be read: {error}")))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|error| refused(format!("is not valid UTF-8: byte {} is wrong", error.utf8_error().valid_up_to())))?;
+    let judged = config::read(&text).and_then(|config| match complaints(&config) {
+        none if none.is_empty() => Ok(config),
+        some => Err(some),
+    });
+    judged.map_err(|complaints| {
+        let line = |Complaint { at, what }: &Complaint| format!("{}:{}:{}: {what}", file.display(), at.line, at.column);
+        let lines: Vec<_> = complaints.iter().map(line).collect();
+        Refusal { code: EXIT_CONFIG, message: lines.join("\nlogpump: ") }
+    })
+}
+
+/// Names that AWS or the system would not take.
+fn complaints(config: &Config) -> Vec<Complaint> {
+    let parts = Parts { hostname: "", start: "" };
+    let mut found = Vec::new();
+    let mut judge = |settings: &Settings, name: &str| {
+        let group = settings.log_group.as_ref();
+        let group = group.and_then(|group| Some((group.at, names::group(&group.value).err()?)));
+        let stream = settings.log_stream.as_ref();
+        let stream = stream.and_then(|stream| Some((stream.at, names::stream(&stream.value, name, &parts).err()?)));
+        let directory = settings.directory.as_ref().filter(|directory| !directory.value.is_dir());
+        let directory = directory.map(|given| (given.at, format!("{} is no directory here", given.value.display())));
+        found.extend([group, stream, directory].into_iter().flatten().map(|(at, what)| Complaint { at, what }));
+    };
+    judge(&config.defaults, "x");
+    for process in &config.processes {
+        judge(&process.settings, process.name.as_ref().map_or("x", |name| &name.value));
+    }
+    found.sort();
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load_text(text: &str) -> Result<Config, Refusal> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), text).unwrap();
+        load(file.path())
+    }
+
+    #[test]
+    fn names_that_aws_would_refuse_and_missing_directories_are_said_with_their_places() {
+        let refusal = load_text(
+            "[defaults]\nlog_group = \"my group\"\n[[process]]\ncommand = [\"a\"]\nlog_stream = \"{nam}\"\ndirectory = \"/nowhere\"\n",
+        )
+        .unwrap_err();
+        assert_eq!(refusal.code, 78);
+        let lines: Vec<_> = refusal.message.lines().collect();
+        assert_eq!(lines.len(), 3, "{lines:#?}");
+        for (line, expected) in
+            lines.iter().zip([":2:13: a log group's name", ":5:14: {nam} is not known", ":6:13: /nowhere"])
+        {
+            assert!(line.contains(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_no_text_or_no_file_is_refused() {
+        assert_eq!(load(Path::new("/nowhere/at/all")).unwrap_err().code, 78);
+        assert!(load(Path::new("/")).unwrap_err().message.contains("cannot be read"));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), b"name = \"\xff\"").unwrap();
+        assert!(load(file.path()).unwrap_err().message.contains("byte 8 is wrong"));
+    }
+}

@@ -1,0 +1,216 @@
+//! Several processes with a configuration file: what each is started with, who stops whom and how, and what is printed.
+
+use std::fs;
+use std::process::Command;
+
+use rustix::process::Signal;
+
+use crate::on_both_engines;
+use crate::program::{Logpump, read_back, standin};
+use crate::stop::POLITE;
+
+/// Tells every process of a group which signal reaches it, and ends when the file that it is given is there.
+const TELLS: &str = "
+import os, signal, sys, time
+def told(number, _):
+    print(sys.argv[1], signal.Signals(number).name, flush=True)
+    os._exit(0)
+for number in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(number, told)
+print(sys.argv[1], 'ready', flush=True)
+while not (len(sys.argv) > 2 and os.path.exists(sys.argv[2])):
+    time.sleep(0.005)
+";
+
+/// A run of what this file says.
+fn with(run: Logpump, file: &str) -> Logpump {
+    let path = run.place("logpump.toml");
+    fs::write(&path, file).unwrap();
+    run.arg("--config").arg(path)
+}
+
+fn python(script: &str, args: &[&str]) -> String {
+    let words: Vec<_> = ["python3", "-c", script].iter().chain(args).map(|word| format!("{word:?}")).collect();
+    format!("command = [{}]", words.join(", "))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn each_process_has_its_own_variables_directory_group_and_stream() {
+    on_both_engines(|engine| {
+        let standin = standin(&["--group", "/other"]);
+        let file = r#"
+            [defaults]
+            env = { SHARED = "all", OWN = "default" }
+            essential = false
+            [[process]]
+            name = "first"
+            command = ["sh", "-c", "echo $SHARED $OWN $GIVEN; pwd"]
+            env.OWN = "mine"
+            directory = "/"
+            [[process]]
+            command = ["sh", "-c", "echo $SHARED $OWN $GIVEN"]
+            log_group = "/other"
+            log_stream = "s-{name}"
+        "#;
+        let run = Logpump::new(engine).into_cloudwatch(&standin.url).env("GIVEN", "given");
+        let ended = with(run, file).run();
+        assert_eq!(ended.code, Some(0), "{}", ended.said);
+        assert_eq!(read_back(&standin, "first"), ["all mine given", "/"]);
+        let other = standin.ok(
+            "GetLogEvents",
+            serde_json::json!({ "logGroupName": "/other", "logStreamName": "s-sh", "startFromHead": true }),
+        );
+        assert_eq!(other["events"][0]["message"], "all default given");
+        let groups: Vec<_> =
+            ["/streams/0/group", "/streams/1/group"].map(|at| ended.report.pointer(at).cloned()).into();
+        assert_eq!(groups, [Some("/run/tests".into()), Some("/other".into())]);
+    });
+}
+
+#[test]
+fn an_essential_ones_end_stops_all_others_and_its_code_is_logpumps() {
+    on_both_engines(|engine| {
+        let run = Logpump::new(engine).into_files();
+        let go = run.place("go");
+        let file = format!(
+            "[[process]]\nname = \"polite\"\n{}\n[[process]]\nname = \"deaf\"\ncommand = [\"sh\", \"-c\", \"trap '' TERM; \
+             while :; do sleep 0.01; done\"]\ngrace = \"300ms\"\n[[process]]\nname = \"gone\"\ncommand = [\"false\"]\n\
+             essential = false\n[[process]]\nname = \"essential\"\ncommand = [\"sh\", \"-c\", \"while ! test -e {}; do \
+             sleep 0.01; done; exit 3\"]\n",
+            python(POLITE, &[]),
+            go.display()
+        );
+        let mut running = with(run, &file).start();
+        running.wait_said("gone ended: exit code 1");
+        crate::wait_for("polite", || (running.file("polite") == b"ready\n").then_some(()), String::new);
+        fs::write(&go, b"").unwrap();
+        let ended = running.end();
+        assert_eq!(ended.code, Some(3), "{}", ended.said);
+        assert!(ended.said.contains("essential is essential: the others are stopped"), "{}", ended.said);
+        assert!(ended.said.contains("deaf ended: SIGKILL"), "{}", ended.said);
+        assert_eq!(text(&ended.file("polite")), "ready\nlast word\n");
+    });
+}
+
+#[test]
+fn each_is_told_in_its_own_way_to_stop_and_the_leader_alone_where_that_is_asked_for() {
+    let run = Logpump::new("auto").into_files();
+    let end = run.place("end");
+    let leader = format!(
+        "[[process]]\nname = \"leader\"\ncommand = [\"sh\", \"-c\", \"python3 -c \\\"$0\\\" child {0} & exec python3 -c \
+         \\\"$1\\\" parent; wait\", {1:?}, {1:?}]\nkill_mode = \"leader\"\nstop_signal = \"INT\"\n",
+        end.display(),
+        TELLS
+    );
+    let group = format!("[[process]]\nname = \"group\"\n{}\n", python(TELLS, &["alone"]));
+    let running = with(run, &format!("{leader}{group}")).start();
+    crate::wait_for(
+        "all three",
+        || {
+            (running.file("leader").len() == "child ready\nparent ready\n".len() && !running.file("group").is_empty())
+                .then_some(())
+        },
+        || text(&running.file("leader")),
+    );
+    running.signal(Signal::TERM);
+    // The child was told nothing, and is still there.
+    crate::wait_for(
+        "the parent",
+        || text(&running.file("leader")).contains("parent SIGINT").then_some(()),
+        String::new,
+    );
+    fs::write(&end, b"").unwrap();
+    let ended = running.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    assert!(!text(&ended.file("leader")).contains("child SIG"), "{}", text(&ended.file("leader")));
+    assert_eq!(text(&ended.file("group")), "alone ready\nalone SIGTERM\n");
+}
+
+#[test]
+fn a_sigterm_from_outside_takes_no_grace_from_those_that_an_essential_end_has_stopped() {
+    let slow = POLITE.replace("os._exit(9)", "import time; time.sleep(0.3); print('done', flush=True); os._exit(0)");
+    let run = Logpump::new("auto").into_files();
+    let go = run.place("go");
+    let file = format!(
+        "[[process]]\nname = \"slow\"\n{}\n[[process]]\nname = \"first\"\ncommand = [\"sh\", \"-c\", \"while ! test -e {}; \
+         do sleep 0.01; done\"]\n",
+        python(&slow, &[]),
+        go.display()
+    );
+    let mut running = with(run, &file).start();
+    crate::wait_for("slow", || (running.file("slow") == b"ready\n").then_some(()), String::new);
+    fs::write(&go, b"").unwrap();
+    running.wait_said("first is essential");
+    running.signal(Signal::TERM);
+    let ended = running.end();
+    assert_eq!(text(&ended.file("slow")), "ready\nlast word\ndone\n", "{}", ended.said);
+    assert_eq!(ended.code, Some(0));
+}
+
+#[test]
+fn a_wrong_file_starts_nothing_and_all_that_is_wrong_in_it_is_said() {
+    let run = Logpump::new("auto").into_files();
+    let path = run.place("logpump.toml");
+    let ended = with(run, "[[process]]\nname = 3\ncomand = [\"touch\"]\n").run_without_report();
+    assert_eq!(ended.code, Some(78), "{}", ended.said);
+    let lines: Vec<_> = ended.said.lines().collect();
+    assert_eq!(lines.len(), 3, "{}", ended.said);
+    for (line, place) in
+        lines.iter().zip(["1:1: this process has no command", "2:8: name is not a text", "3:1: unknown key"])
+    {
+        assert!(line.starts_with(&format!("logpump: {}:{place}", path.display())), "{line}");
+    }
+}
+
+fn logpump(args: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_logpump")).args(args).output().unwrap();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn check_says_what_is_wrong_without_starting_anything() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("x.toml");
+    fs::write(&path, "[[process]]\ncommand = [\"touch\", \"started\"]\n[[process]]\ncommand = [\"b\"]\n").unwrap();
+    let path = path.to_str().unwrap();
+    assert_eq!(logpump(&["check", path]), (Some(0), format!("{path}: 2 processes, nothing wrong\n"), String::new()));
+    fs::write(path, "[[process]]\ncommand = [\"b\"]\nlog_group = \"a b\"\ngrace = \"2d\"\n").unwrap();
+    let (code, stdout, stderr) = logpump(&["check", path]);
+    assert_eq!((code, stdout.as_str(), stderr.lines().count()), (Some(78), "", 1), "{stderr}");
+    assert!(stderr.contains(&format!("{path}:4:9: grace: \"2d\" is more than 1day")), "{stderr}");
+}
+
+#[test]
+fn print_config_says_what_would_run_and_where_each_setting_comes_from() {
+    let run = Logpump::new("auto").into_files();
+    let file = "[defaults]\ngrace = \"5s\"\n[[process]]\nname = \"web\"\ncommand = [\"touch\", \"a b\"]\nenv.SECRET = \
+                \"marked\"\nstop_signal = 2\n";
+    let run = with(run, file).env("LOGPUMP_EOF_GRACE", "3s").arg("--print-config");
+    let ended = run.run_without_report();
+    assert_eq!((ended.code, ended.said.as_str()), (Some(0), ""));
+    let printed = text(&ended.stdout);
+    for expected in [
+        "#   --eof-grace 3s  (environment)\n",
+        "#   --drain-timeout 10s  (default)\n",
+        "#   --log-stream {name}  (command line)\n",
+        "[[process]]\nname = \"web\"  # ",
+        "logpump.toml:4\n",
+        "command = [\"touch\", \"a b\"]  # ",
+        "stop_signal = \"SIGINT\"  # ",
+        "grace = \"5s\"  # ",
+        "logpump.toml:2, [defaults]\n",
+        "kill_mode = \"group\"  # default\n",
+    ] {
+        assert!(printed.contains(expected), "{expected:?} is missing in\n{printed}");
+    }
+    assert!(!printed.contains("marked"), "{printed}");
+    // What was printed is a configuration file itself.
+    let place = tempfile::tempdir().unwrap();
+    let again = place.path().join("again.toml");
+    fs::write(&again, &printed).unwrap();
+    assert_eq!(logpump(&["check", again.to_str().unwrap()]).0, Some(0), "{printed}");
+}
