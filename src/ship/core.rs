@@ -4,8 +4,8 @@
 //! A body is in exactly one place: with its stream (fresh, or back from the disk), in a call, or on its way to the disk,
 //! or on disk alone. It leaves by being booked.
 //! This file has what comes in and goes out; `verdicts` says what an answer to a call means, `choose` which body goes
-//! next, `disk` what goes to the spool and `backlog` what comes back, `refused` has what the service calls invalid,
-//! `creation` the streams and their groups, `room` what may be held; `view` lets others watch.
+//! next, `disk` what goes to the spool, `told` what the spool says and `backlog` what comes back, `refused` has what the
+//! service calls invalid, `creation` the streams and their groups, `room` what may be held; `view` lets others watch.
 
 mod backlog;
 mod choose;
@@ -14,6 +14,7 @@ mod disk;
 mod refused;
 mod room;
 mod stream;
+mod told;
 mod verdicts;
 mod view;
 

@@ -1,18 +1,17 @@
-//! What goes to the spool, and what comes back from it. A body goes there when its stream has enough waiting in memory
+//! What goes to the spool, and what is known to lie there. A body goes there when its stream has enough waiting in memory
 //! (and its ring fills), at the end of the run, and, with `--durable`, before it is ever sent.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::super::notice::Notice;
 use super::refused::Whole;
 use super::stream::{Delivery, Stream};
 use super::{Action, Core};
 use crate::ledger::{Count, End, Ledger};
-use crate::limits::{BODY_BYTES_TYPICAL, SPOOL_QUEUE_BYTES_MAX, SPOOL_RETRY, WAITING_BODIES_PER_STREAM_MAX};
+use crate::limits::{BODY_BYTES_TYPICAL, SPOOL_QUEUE_BYTES_MAX, WAITING_BODIES_PER_STREAM_MAX};
 use crate::spool::entry::Entry;
-use crate::spool::wire::{EntryId, Event, Refusal, Request};
+use crate::spool::wire::{EntryId, Refusal, Request};
 
 #[derive(Debug, Clone, Copy)]
 pub struct DiskOptions {
@@ -26,7 +25,7 @@ pub struct DiskOptions {
 pub(super) struct Disk {
     pub options: Option<DiskOptions>,
     /// Asked to be stored, in this order.
-    pending: VecDeque<Pending>,
+    pub pending: VecDeque<Pending>,
     pub pending_bytes: usize,
     pub next_ticket: u64,
     pub used_bytes: u64,
@@ -50,13 +49,13 @@ pub(super) struct Disk {
     pub dead: bool,
 }
 
-struct Pending {
-    ticket: u64,
-    stream: usize,
-    what: What,
+pub(super) struct Pending {
+    pub ticket: u64,
+    pub stream: usize,
+    pub what: What,
 }
 
-enum What {
+pub(super) enum What {
     Body(Delivery, Purpose),
     /// What a call has in its hands, in case that its answer never comes.
     Call(usize),
@@ -251,106 +250,6 @@ impl Core {
         self.outbox.push_back(Action::Spool(Request::PutBack(entry)));
     }
 
-    // ---- what the spool says -----------------------------------------------------------------
-
-    pub fn spooled(&mut self, event: Event, now: Instant, wall_ms: i64) {
-        match event {
-            Event::Stored { ticket, id, bytes } => self.stored(ticket, id, bytes),
-            Event::Refused { ticket, why } => self.refused_by_disk(ticket, why, now),
-            Event::Loaded { id, entry } => self.loaded(id, *entry, wall_ms),
-            Event::Nothing => self.nothing_to_load(),
-            Event::Adopted { entries, count, bytes, .. } => {
-                self.disk.alone += entries;
-                self.disk.used_bytes += bytes;
-                self.disk.nothing_but = None;
-                self.disk.adopted_alone += count;
-                self.adopted.ledger.adopted += count;
-                if entries > 0 {
-                    self.outbox.push_back(Action::Say(Notice::Adopted { entries, lines: count.lines }));
-                }
-            }
-            Event::SetAside { run, key, what, count, .. } => self.set_aside(run, key, what, count),
-            Event::Freed { bytes } => {
-                self.disk.used_bytes = self.disk.used_bytes.saturating_sub(bytes);
-                self.disk.refused_until = None;
-            }
-            Event::Absent { why } => self.spool_is_gone(Notice::SpoolAbsent { why }),
-            Event::Searched => self.disk.searched = true,
-            Event::Ended => {}
-        }
-    }
-
-    fn stored(&mut self, ticket: u64, id: EntryId, bytes: u64) {
-        self.disk.used_bytes += bytes;
-        if self.disk.refused_why.take().is_some() {
-            self.outbox.push_back(Action::Say(Notice::SpoolTakes));
-        }
-        let Pending { stream, what, .. } = self.take_first_pending(ticket);
-        match what {
-            What::Body(mut delivery, purpose) => {
-                delivery.entry = Some(id);
-                let whole = delivery.whole.take();
-                self.release(stream, whole);
-                let full = self.streams[stream].waiting.len() >= WAITING_BODIES_PER_STREAM_MAX;
-                if purpose == Purpose::Room {
-                    self.free_bytes(stream, delivery.parcel.memory_bytes());
-                    self.left_on_disk(stream, &delivery);
-                } else if full || self.spilling {
-                    self.leave_on_disk(stream, delivery);
-                } else {
-                    self.streams[stream].put_back(delivery);
-                }
-            }
-            What::Call(slot) => match &mut self.calls[slot] {
-                Some(call) => {
-                    call.delivery.entry = Some(id);
-                    self.streams[stream].disk.bytes += call.delivery.parcel.memory_bytes();
-                    let whole = call.delivery.whole.take();
-                    self.release(stream, whole);
-                }
-                // It was answered meanwhile.
-                None => self.outbox.push_back(Action::Spool(Request::Done(id))),
-            },
-        }
-    }
-
-    fn refused_by_disk(&mut self, ticket: u64, why: Refusal, now: Instant) {
-        let Pending { stream, what, .. } = self.take_first_pending(ticket);
-        if let What::Body(delivery, purpose) = what {
-            let on_disk = &mut self.streams[stream].disk;
-            on_disk.bytes -= delivery.parcel.memory_bytes();
-            if purpose == Purpose::Room {
-                on_disk.alone -= 1;
-            }
-            self.streams[stream].put_back(delivery);
-        }
-        if self.disk.refused_why.is_none() {
-            let (Refusal::Full(why) | Refusal::Failed(why)) = &why;
-            self.outbox.push_back(Action::Say(Notice::SpoolRefuses { why: why.clone() }));
-        }
-        self.disk.refused_why = Some(why);
-        self.disk.refused_until = Some(now + SPOOL_RETRY);
-    }
-
-    /// The spool's thread is gone: what it was given is still ours, what it has waits for another run.
-    pub fn spool_died(&mut self) {
-        self.spool_is_gone(Notice::SpoolDied);
-    }
-
-    fn spool_is_gone(&mut self, notice: Notice) {
-        if std::mem::replace(&mut self.disk.dead, true) || self.disk.options.is_none() {
-            return;
-        }
-        self.outbox.push_back(Action::Say(notice));
-        self.disk.loading = None;
-        for (stream, delivery) in self.take_pending() {
-            self.streams[stream].put_back(delivery);
-        }
-        // Nothing comes back from there any more, so nothing waits for it.
-        self.streams.iter_mut().for_each(|stream| stream.disk.alone = 0);
-        self.disk.alone = 0;
-    }
-
     // ---- ends --------------------------------------------------------------------------------
 
     /// A body that is also on disk has its end.
@@ -364,7 +263,7 @@ impl Core {
 
     /// A part needs the body on disk no more: it has its end, or a place there of its own. With the last one, that body is
     /// done.
-    fn release(&mut self, stream: usize, whole: Option<Arc<Whole>>) {
+    pub(super) fn release(&mut self, stream: usize, whole: Option<Arc<Whole>>) {
         if let Some(whole) = whole.and_then(Arc::into_inner) {
             self.streams[stream].disk.bytes -= whole.bytes;
             self.outbox.push_back(Action::Spool(Request::Done(whole.entry)));
@@ -436,7 +335,7 @@ impl Core {
         })
     }
 
-    fn take_first_pending(&mut self, ticket: u64) -> Pending {
+    pub(super) fn take_first_pending(&mut self, ticket: u64) -> Pending {
         let pending = self.disk.pending.pop_front().expect("the spool answers what it was asked");
         assert_eq!(pending.ticket, ticket, "the spool answers in order");
         if let What::Body(delivery, _) = &pending.what {

@@ -1,0 +1,109 @@
+//! What the spool says: what is stored, what is not, what comes back, and that it is gone.
+
+use std::time::Instant;
+
+use super::super::notice::Notice;
+use super::disk::{Pending, Purpose, What};
+use super::{Action, Core};
+use crate::limits::{SPOOL_RETRY, WAITING_BODIES_PER_STREAM_MAX};
+use crate::spool::wire::{EntryId, Event, Refusal, Request};
+
+impl Core {
+    pub fn spooled(&mut self, event: Event, now: Instant, wall_ms: i64) {
+        match event {
+            Event::Stored { ticket, id, bytes } => self.stored(ticket, id, bytes),
+            Event::Refused { ticket, why } => self.refused_by_disk(ticket, why, now),
+            Event::Loaded { id, entry } => self.loaded(id, *entry, wall_ms),
+            Event::Nothing => self.nothing_to_load(),
+            Event::Adopted { entries, count, bytes, .. } => {
+                self.disk.alone += entries;
+                self.disk.used_bytes += bytes;
+                self.disk.nothing_but = None;
+                self.disk.adopted_alone += count;
+                self.adopted.ledger.adopted += count;
+                if entries > 0 {
+                    self.outbox.push_back(Action::Say(Notice::Adopted { entries, lines: count.lines }));
+                }
+            }
+            Event::SetAside { run, key, what, count, .. } => self.set_aside(run, key, what, count),
+            Event::Freed { bytes } => {
+                self.disk.used_bytes = self.disk.used_bytes.saturating_sub(bytes);
+                self.disk.refused_until = None;
+            }
+            Event::Absent { why } => self.spool_is_gone(Notice::SpoolAbsent { why }),
+            Event::Searched => self.disk.searched = true,
+            Event::Ended => {}
+        }
+    }
+
+    fn stored(&mut self, ticket: u64, id: EntryId, bytes: u64) {
+        self.disk.used_bytes += bytes;
+        if self.disk.refused_why.take().is_some() {
+            self.outbox.push_back(Action::Say(Notice::SpoolTakes));
+        }
+        let Pending { stream, what, .. } = self.take_first_pending(ticket);
+        match what {
+            What::Body(mut delivery, purpose) => {
+                delivery.entry = Some(id);
+                let whole = delivery.whole.take();
+                self.release(stream, whole);
+                let full = self.streams[stream].waiting.len() >= WAITING_BODIES_PER_STREAM_MAX;
+                if purpose == Purpose::Room {
+                    self.free_bytes(stream, delivery.parcel.memory_bytes());
+                    self.left_on_disk(stream, &delivery);
+                } else if full || self.spilling {
+                    self.leave_on_disk(stream, delivery);
+                } else {
+                    self.streams[stream].put_back(delivery);
+                }
+            }
+            What::Call(slot) => match &mut self.calls[slot] {
+                Some(call) => {
+                    call.delivery.entry = Some(id);
+                    self.streams[stream].disk.bytes += call.delivery.parcel.memory_bytes();
+                    let whole = call.delivery.whole.take();
+                    self.release(stream, whole);
+                }
+                // It was answered meanwhile.
+                None => self.outbox.push_back(Action::Spool(Request::Done(id))),
+            },
+        }
+    }
+
+    fn refused_by_disk(&mut self, ticket: u64, why: Refusal, now: Instant) {
+        let Pending { stream, what, .. } = self.take_first_pending(ticket);
+        if let What::Body(delivery, purpose) = what {
+            let on_disk = &mut self.streams[stream].disk;
+            on_disk.bytes -= delivery.parcel.memory_bytes();
+            if purpose == Purpose::Room {
+                on_disk.alone -= 1;
+            }
+            self.streams[stream].put_back(delivery);
+        }
+        if self.disk.refused_why.is_none() {
+            let (Refusal::Full(why) | Refusal::Failed(why)) = &why;
+            self.outbox.push_back(Action::Say(Notice::SpoolRefuses { why: why.clone() }));
+        }
+        self.disk.refused_why = Some(why);
+        self.disk.refused_until = Some(now + SPOOL_RETRY);
+    }
+
+    /// The spool's thread is gone: what it was given is still ours, what it has waits for another run.
+    pub fn spool_died(&mut self) {
+        self.spool_is_gone(Notice::SpoolDied);
+    }
+
+    fn spool_is_gone(&mut self, notice: Notice) {
+        if std::mem::replace(&mut self.disk.dead, true) || self.disk.options.is_none() {
+            return;
+        }
+        self.outbox.push_back(Action::Say(notice));
+        self.disk.loading = None;
+        for (stream, delivery) in self.take_pending() {
+            self.streams[stream].put_back(delivery);
+        }
+        // Nothing comes back from there any more, so nothing waits for it.
+        self.streams.iter_mut().for_each(|stream| stream.disk.alone = 0);
+        self.disk.alone = 0;
+    }
+}
