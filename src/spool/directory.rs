@@ -2,6 +2,7 @@
 //! All that is in them is opened from the directory's descriptor and never through a symbolic link: the default lies
 //! where others may write.
 
+use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::fmt::Display;
 use std::fs::{DirBuilder, File};
@@ -9,9 +10,10 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, open, openat, renameat};
-use rustix::fs::{fsync, statat, unlinkat};
+use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, Stat, flock, fstat, mkdirat, open, openat};
+use rustix::fs::{fsync, renameat, statat, unlinkat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -31,11 +33,25 @@ pub struct Root {
 
 /// One run's directory, locked by us for as long as this lives.
 pub struct Directory {
+    pub run: u64,
+    /// Of the root.
+    path: PathBuf,
+    place: Mutex<Arc<Place>>,
+    /// The segments that were made or found here. Another file of such a name is none of them.
+    files: Mutex<BTreeMap<u32, Identity>>,
+}
+
+/// Where a directory is. Somebody may remove it, and then it is made again.
+struct Place {
+    /// With a lock on it, which nobody can take away.
     fd: OwnedFd,
     root: OwnedFd,
-    pub run: u64,
+    /// Some network file systems do not let other machines see that: they see the one on this file.
     _lock: OwnedFd,
 }
+
+/// Device and inode.
+type Identity = (u64, u64);
 
 fn directory_flags() -> OFlags {
     OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC
@@ -95,7 +111,7 @@ impl Root {
         let mut last = Errno::EXIST;
         for run in (run..).take(SPOOL_DIRECTORY_TRIES_MAX as usize) {
             match self.try_create(run) {
-                Ok(directory) => return Ok(directory),
+                Ok(place) => return Ok(Directory::new(run, &self.path, place)),
                 // Somebody has this name, or took our half-made one for a left-over.
                 Err(error @ (Errno::EXIST | Errno::NOTEMPTY | Errno::NOENT | Errno::WOULDBLOCK)) => last = error,
                 Err(error) => return Err(explain(&self.path, "make a directory in", error)),
@@ -104,17 +120,20 @@ impl Root {
         Err(explain(&self.path, "make a directory in", last))
     }
 
-    fn try_create(&self, run: u64) -> Result<Directory, Errno> {
+    fn try_create(&self, run: u64) -> Result<Place, Errno> {
         let (new, name) = (format!("{NEW}{}", run_name(run)), run_name(run));
         mkdirat(&self.fd, &new, Mode::RWXU)?;
         let made = || {
             let fd = openat(&self.fd, &new, directory_flags(), Mode::empty())?;
             let lock = lock(&fd, OFlags::CREATE | OFlags::EXCL)?;
             renameat(&self.fd, &new, &self.fd, &name)?;
+            if !is_at(&self.fd, &name, &fd)? {
+                return Err(Errno::EXIST);
+            }
             let root = self.fd.try_clone().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::MFILE))?;
             // Best effort: a power loss may forget the name, and then what is in it.
             let _ = fsync(&self.fd);
-            Ok(Directory { fd, root, run, _lock: lock })
+            Ok(Place { fd, root, _lock: lock })
         };
         made().inspect_err(|_| {
             if let Ok(fd) = openat(&self.fd, &new, directory_flags(), Mode::empty()) {
@@ -171,8 +190,12 @@ impl Root {
             Err(Errno::WOULDBLOCK | Errno::NOENT) => return Ok(None),
             lock => lock.map_err(said)?,
         };
+        if !is_at(&self.fd, name, &fd).map_err(said)? {
+            // Its run removed it before we had the lock.
+            return Ok(None);
+        }
         let root = self.fd.try_clone().map_err(|error| error.to_string())?;
-        let directory = Directory { fd, root, run, _lock: lock };
+        let directory = Directory::new(run, &self.path, Place { fd, root, _lock: lock });
         let found = directory.look().map_err(said)?;
         if found.segments.is_empty() && found.aside_bytes + found.other_bytes == 0 {
             return directory.remove().map(|()| None).map_err(|error| error.to_string());
@@ -194,13 +217,30 @@ impl Root {
     }
 }
 
-/// Opens and locks a directory's lock. `WOULDBLOCK`: another has it. `NOENT`: it was removed meanwhile.
+/// Locks a directory, and a file in it. `WOULDBLOCK`: another has it. `NOENT`: it was removed meanwhile.
 fn lock(directory: &OwnedFd, flags: OFlags) -> Result<OwnedFd, Errno> {
+    match flock(directory, FlockOperation::NonBlockingLockExclusive) {
+        Err(error @ (Errno::WOULDBLOCK | Errno::INTR)) => return Err(error),
+        // Where directories cannot be locked, the file must do.
+        Ok(()) | Err(_) => {}
+    }
     let flags = flags | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let lock = openat(directory, LOCK, flags, Mode::RUSR | Mode::WUSR)?;
     flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
-    let (ours, there) = (fstat(&lock)?, statat(directory, LOCK, AtFlags::SYMLINK_NOFOLLOW)?);
-    if (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino) { Ok(lock) } else { Err(Errno::NOENT) }
+    if is_at(directory, LOCK, &lock)? { Ok(lock) } else { Err(Errno::NOENT) }
+}
+
+fn identity(stat: &Stat) -> Identity {
+    (stat.st_dev, stat.st_ino)
+}
+
+/// Is this what has that name there?
+fn is_at(directory: &OwnedFd, name: &str, fd: &OwnedFd) -> Result<bool, Errno> {
+    match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(there) => Ok(identity(&there) == identity(&fstat(fd)?)),
+        Err(Errno::NOENT) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn names(directory: &OwnedFd) -> Result<Vec<String>, Errno> {
@@ -232,16 +272,31 @@ pub fn journal_name(segment: u32) -> String {
 }
 
 impl Directory {
+    fn new(run: u64, root: &Path, place: Place) -> Directory {
+        let (path, place) = (root.to_owned(), Mutex::new(Arc::new(place)));
+        Directory { run, path, place, files: Mutex::default() }
+    }
+
+    fn place(&self) -> Arc<Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn remember(&self, segment: u32, stat: &Stat) {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).insert(segment, identity(stat));
+    }
+
     /// What is in it. Journals without their segments are removed.
     fn look(&self) -> Result<Found, Errno> {
+        let place = self.place();
         let mut found = Found { id: self.run, ..Found::default() };
         let mut journals = Vec::new();
-        for name in names(&self.fd)? {
-            let stat = statat(&self.fd, &name, AtFlags::SYMLINK_NOFOLLOW)?;
+        for name in names(&place.fd)? {
+            let stat = statat(&place.fd, &name, AtFlags::SYMLINK_NOFOLLOW)?;
             let bytes = stat.st_size.unsigned_abs();
             let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
             if name == LOCK {
             } else if let Some(segment) = numbered(&name, ".seg").filter(|_| regular) {
+                self.remember(segment, &stat);
                 found.segments.push((segment, bytes, 0));
             } else if let Some(segment) = numbered(&name, ".done").filter(|_| regular) {
                 journals.push((segment, bytes));
@@ -255,7 +310,7 @@ impl Directory {
         for (number, bytes) in journals {
             match found.segments.iter_mut().find(|(segment, _, _)| *segment == number) {
                 Some(segment) => segment.2 = bytes,
-                None => drop(unlinkat(&self.fd, journal_name(number), AtFlags::empty())),
+                None => drop(unlinkat(&place.fd, journal_name(number), AtFlags::empty())),
             }
         }
         Ok(found)
@@ -264,27 +319,61 @@ impl Directory {
     /// A file in it, for its owner only.
     pub fn open(&self, name: impl Display, flags: OFlags) -> io::Result<File> {
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        Ok(File::from(openat(&self.fd, name.to_string(), flags, Mode::RUSR | Mode::WUSR)?))
+        Ok(File::from(openat(&self.place().fd, name.to_string(), flags, Mode::RUSR | Mode::WUSR)?))
+    }
+
+    /// A new segment; and whether the directory was missing, and was made again for it.
+    pub fn create(&self, segment: u32) -> io::Result<(File, bool)> {
+        let open = || self.open(segment_name(segment), OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL);
+        let (file, again) = match open() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.make_again()?;
+                (open()?, true)
+            }
+            file => (file?, false),
+        };
+        self.remember(segment, &fstat(&file)?);
+        Ok((file, again))
+    }
+
+    /// Under its old name, as when it was new.
+    fn make_again(&self) -> io::Result<()> {
+        let root = Root::open(&self.path)?;
+        let place =
+            root.try_create(self.run).map_err(|error| explain(&self.path, "make our directory again in", error))?;
+        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(place);
+        Ok(())
+    }
+
+    /// Is the segment still there, and not another file of its name? `NotFound` says no; other errors nothing.
+    pub fn check(&self, segment: u32) -> io::Result<()> {
+        let there = statat(&self.place().fd, segment_name(segment), AtFlags::SYMLINK_NOFOLLOW)?;
+        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_ours = files.get(&segment).is_none_or(|ours| *ours == identity(&there));
+        if is_ours { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
     pub fn unlink(&self, name: &str) -> io::Result<()> {
-        Ok(unlinkat(&self.fd, name, AtFlags::empty())?)
+        Ok(unlinkat(&self.place().fd, name, AtFlags::empty())?)
     }
 
     pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        Ok(renameat(&self.fd, from, &self.fd, to)?)
+        let place = self.place();
+        Ok(renameat(&place.fd, from, &place.fd, to)?)
     }
 
     pub fn sync(&self) -> io::Result<()> {
-        Ok(fsync(&self.fd)?)
+        Ok(fsync(&self.place().fd)?)
     }
 
-    /// With its lock, if nothing else is in it.
+    /// With its lock, if nothing else is in it. That it is not there any more is no error.
     pub fn remove(&self) -> io::Result<()> {
-        if names(&self.fd)?.iter().any(|name| name != LOCK) {
+        let place = self.place();
+        if names(&place.fd)?.iter().any(|name| name != LOCK) {
             return Err(Errno::NOTEMPTY.into());
         }
-        unlinkat(&self.fd, LOCK, AtFlags::empty())?;
-        Ok(unlinkat(&self.root, run_name(self.run), AtFlags::REMOVEDIR)?)
+        let gone = |error| if error == Errno::NOENT { Ok(()) } else { Err(error) };
+        unlinkat(&place.fd, LOCK, AtFlags::empty()).or_else(gone)?;
+        Ok(unlinkat(&place.root, run_name(self.run), AtFlags::REMOVEDIR).or_else(gone)?)
     }
 }

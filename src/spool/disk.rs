@@ -175,8 +175,9 @@ fn again<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
 fn on_names(directories: &Directories, appending: &mut Current, op: Op) -> io::Result<Outcome> {
     match op {
         Op::Create(segment) => {
-            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
-            *appending = Some((segment, open(directories, segment, flags)?));
+            let (file, again) = directory(directories, segment).create(segment.segment)?;
+            *appending = Some((segment, file));
+            return Ok(if again { Outcome::FinishedAgain } else { Outcome::Finished });
         }
         Op::Truncate { segment, length } => again(|| current(directories, appending, segment)?.set_len(length))?,
         Op::ReadJournal { segment } => return journal(directory(directories, segment), segment.segment),

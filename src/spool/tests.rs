@@ -185,6 +185,18 @@ fn a_run_that_goes_on_is_not_adopted() {
 }
 
 #[test]
+fn a_run_that_goes_on_is_not_adopted_whatever_was_removed_of_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = Root::open(directory.path()).unwrap();
+    let run = root.create(7).unwrap();
+    run.create(0).unwrap();
+    fs::remove_file(directory.path().join("0000000000000007/lock")).unwrap();
+    assert_eq!(root.adopt().0.len(), 0);
+    drop(run);
+    assert_eq!(root.adopt().0.len(), 1);
+}
+
+#[test]
 fn links_and_what_others_may_write_are_not_adopted() {
     let directory = tempfile::tempdir().unwrap();
     let elsewhere = tempfile::tempdir().unwrap();
@@ -280,7 +292,7 @@ fn a_directory_that_another_process_has_locked_is_left_to_it() {
     fs::write(directory.path().join("0000000000000007/00000000.seg"), "what another run wrote").unwrap();
     let mut holder = std::process::Command::new("flock")
         .args(["--exclusive", "--no-fork"])
-        .arg(directory.path().join("0000000000000007/lock"))
+        .arg(directory.path().join("0000000000000007"))
         .args(["sh", "-c", "echo locked; exec cat"])
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())

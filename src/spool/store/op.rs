@@ -101,6 +101,8 @@ impl Op {
 #[derive(Debug)]
 pub enum Outcome {
     Finished,
+    /// The same, of Create: its directory was missing, and was made again.
+    FinishedAgain,
     Written(usize),
     Read(Bytes),
 }
