@@ -251,6 +251,8 @@ pub const SPOOL_RETRY: Duration = Duration::from_secs(1);
 pub const SPOOL_READS_MAX: u32 = 60;
 /// A segment in which damage is found again and again is given up after so many scans.
 pub const SPOOL_SCANS_MAX: u32 = 8;
+/// So many segments in a row that were removed as soon as they were made are a reason to refuse a body.
+pub const SPOOL_VANISHED_MAX: u32 = 3;
 /// A directory is tried under so many names before it is said that it cannot be made.
 pub const SPOOL_DIRECTORY_TRIES_MAX: u32 = 8;
 

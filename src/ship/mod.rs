@@ -161,10 +161,7 @@ fn abandon(pump: &mut Pump, spool: Option<spool::Handle>, control: &Control) {
 /// What the spool has stored is the next run's, and not dropped.
 fn hear_out(pump: &mut Pump, spool: spool::Handle) {
     spool.send(Request::End);
-    let until = clock::now() + SPOOL_END_WAIT;
-    while !spool.has_ended() && clock::now() < until {
-        std::thread::park_timeout(Duration::from_millis(1));
-    }
+    spool.wait(clock::now() + SPOOL_END_WAIT);
     while let Some(event) = spool.try_next() {
         pump.spooled(event, Now { mono: clock::now(), wall_ms: clock::wall_ms() });
     }
@@ -262,7 +259,12 @@ impl<'a> Shipping<'a> {
         self.perform(clock::now());
         if let Some(spool) = self.spool.take() {
             spool.send(Request::End);
-            spool.join(clock::now() + SPOOL_END_WAIT);
+            let until = clock::now() + SPOOL_END_WAIT;
+            spool.wait(until);
+            while let Some(event) = spool.try_next() {
+                self.pump.spool_ended(event);
+            }
+            spool.join(until);
         }
         Ok(())
     }

@@ -126,6 +126,11 @@ impl Pump {
         self.core.spooled(event, now.mono, now.wall_ms);
     }
 
+    /// What it said after it was asked to end.
+    pub fn spool_ended(&mut self, event: Event) {
+        self.core.spool_ended(event);
+    }
+
     pub fn spool_died(&mut self) {
         self.core.spool_died();
     }

@@ -2,7 +2,6 @@
 //! All that is in them is opened from the directory's descriptor and never through a symbolic link: the default lies
 //! where others may write.
 
-use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::fmt::Display;
 use std::fs::{DirBuilder, File};
@@ -12,7 +11,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, Stat, flock, fstat, mkdirat, open, openat};
+use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, open, openat};
 use rustix::fs::{fsync, renameat, statat, unlinkat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
@@ -37,8 +36,6 @@ pub struct Directory {
     /// Of the root.
     path: PathBuf,
     place: Mutex<Arc<Place>>,
-    /// The segments that were made or found here. Another file of such a name is none of them.
-    files: Mutex<BTreeMap<u32, Identity>>,
 }
 
 /// Where a directory is. Somebody may remove it, and then it is made again.
@@ -49,9 +46,6 @@ struct Place {
     /// Some network file systems do not let other machines see that: they see the one on this file.
     _lock: OwnedFd,
 }
-
-/// Device and inode.
-type Identity = (u64, u64);
 
 fn directory_flags() -> OFlags {
     OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC
@@ -230,14 +224,10 @@ fn lock(directory: &OwnedFd, flags: OFlags) -> Result<OwnedFd, Errno> {
     if is_at(directory, LOCK, &lock)? { Ok(lock) } else { Err(Errno::NOENT) }
 }
 
-fn identity(stat: &Stat) -> Identity {
-    (stat.st_dev, stat.st_ino)
-}
-
 /// Is this what has that name there?
 fn is_at(directory: &OwnedFd, name: &str, fd: &OwnedFd) -> Result<bool, Errno> {
     match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(there) => Ok(identity(&there) == identity(&fstat(fd)?)),
+        Ok(there) => fstat(fd).map(|ours| (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)),
         Err(Errno::NOENT) => Ok(false),
         Err(error) => Err(error),
     }
@@ -274,15 +264,11 @@ pub fn journal_name(segment: u32) -> String {
 impl Directory {
     fn new(run: u64, root: &Path, place: Place) -> Directory {
         let (path, place) = (root.to_owned(), Mutex::new(Arc::new(place)));
-        Directory { run, path, place, files: Mutex::default() }
+        Directory { run, path, place }
     }
 
     fn place(&self) -> Arc<Place> {
         self.place.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn remember(&self, segment: u32, stat: &Stat) {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner).insert(segment, identity(stat));
     }
 
     /// What is in it. Journals without their segments are removed.
@@ -296,7 +282,6 @@ impl Directory {
             let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
             if name == LOCK {
             } else if let Some(segment) = numbered(&name, ".seg").filter(|_| regular) {
-                self.remember(segment, &stat);
                 found.segments.push((segment, bytes, 0));
             } else if let Some(segment) = numbered(&name, ".done").filter(|_| regular) {
                 journals.push((segment, bytes));
@@ -325,15 +310,13 @@ impl Directory {
     /// A new segment; and whether the directory was missing, and was made again for it.
     pub fn create(&self, segment: u32) -> io::Result<(File, bool)> {
         let open = || self.open(segment_name(segment), OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL);
-        let (file, again) = match open() {
+        match open() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.make_again()?;
-                (open()?, true)
+                Ok((open()?, true))
             }
-            file => (file?, false),
-        };
-        self.remember(segment, &fstat(&file)?);
-        Ok((file, again))
+            file => Ok((file?, false)),
+        }
     }
 
     /// Under its old name, as when it was new.
@@ -345,12 +328,10 @@ impl Directory {
         Ok(())
     }
 
-    /// Is the segment still there, and not another file of its name? `NotFound` says no; other errors nothing.
+    /// Is the segment still there? `NotFound` says no; other errors nothing.
     pub fn check(&self, segment: u32) -> io::Result<()> {
-        let there = statat(&self.place().fd, segment_name(segment), AtFlags::SYMLINK_NOFOLLOW)?;
-        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_ours = files.get(&segment).is_none_or(|ours| *ours == identity(&there));
-        if is_ours { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
+        statat(&self.place().fd, segment_name(segment), AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(())
     }
 
     pub fn unlink(&self, name: &str) -> io::Result<()> {

@@ -133,6 +133,7 @@ fn current<'a>(directories: &Directories, current: &'a mut Current, segment: Seg
 fn perform(directories: &Directories, appending: &mut Current, op: Op) -> io::Result<Outcome> {
     match op {
         Op::Append { segment, at, parts } => {
+            directory(directories, segment).check(segment.segment)?;
             let file = current(directories, appending, segment)?;
             let slices: Vec<IoSlice> = parts.iter().map(|part| IoSlice::new(part)).collect();
             again(|| Ok(pwritev(file, &slices, at)?)).map(Outcome::Written)
@@ -203,6 +204,7 @@ fn on_names(directories: &Directories, appending: &mut Current, op: Op) -> io::R
             directory.unlink(&segment_name(segment.segment))?;
             let _ = directory.unlink(&journal_name(segment.segment));
         }
+        Op::Check(segment) => directory(directories, segment).check(segment.segment)?,
         Op::RemoveRun { run } => directories[run as usize].remove()?,
         Op::Append { .. } | Op::Sync { .. } | Op::Read { .. } => unreachable!("each engine has its own"),
     }

@@ -95,12 +95,17 @@ impl Handle {
         self.over.load(Ordering::Acquire)
     }
 
-    /// Waits for the thread until `end_by`, and no longer. False: it hangs or it panicked. A thread that hangs, as in a
-    /// write to a disk that does not answer, is left behind: our end is bounded.
-    pub fn join(mut self, end_by: Instant) -> bool {
+    /// Until the thread is over, or until then.
+    pub fn wait(&self, end_by: Instant) {
         while !self.has_ended() && clock::now() < end_by {
             std::thread::park_timeout(Duration::from_millis(1));
         }
+    }
+
+    /// Waits for the thread until `end_by`, and no longer. False: it hangs or it panicked. A thread that hangs, as in a
+    /// write to a disk that does not answer, is left behind: our end is bounded.
+    pub fn join(mut self, end_by: Instant) -> bool {
+        self.wait(end_by);
         if !self.has_ended() {
             tracing::error!("the spool thread hangs, likely in a disk that does not answer");
             return false;
@@ -173,6 +178,7 @@ fn run(options: &Options, own: Directory, root: &Root, ends: Ends, tell: Complet
         events: ends.events,
         ship_bell: ends.ship_bell,
         fault: Fault::planted("spool"),
+        directory: options.directory.clone(),
     };
     spool.run(options.uring, directories, tell);
 }
@@ -197,6 +203,7 @@ struct Spool {
     events: Sender<Event>,
     ship_bell: Arc<Bell>,
     fault: Fault,
+    directory: PathBuf,
 }
 
 impl Spool {
@@ -263,7 +270,7 @@ impl Spool {
             self.ship_bell.ring();
         }
         while let Some(notice) = self.store.next_notice() {
-            tracing::warn!("{notice}");
+            tracing::warn!("--spool-dir {}: {notice}", self.directory.display());
         }
         !self.store.is_over()
     }

@@ -3,10 +3,11 @@
 //!
 //! An entry is in the queue of stores, or in a segment: there it waits, is with ship, or is done. A segment whose
 //! entries are all done is deleted. `append` and `sync` have the way in, `load` and `scan` the way out, `care` the
-//! journals and what is deleted or set aside.
+//! journals and what is deleted or set aside, `census` what others removed.
 
 mod append;
 mod care;
+mod census;
 mod load;
 mod op;
 mod scan;
@@ -71,6 +72,7 @@ pub struct Store {
     load: load::Load,
     scan: scan::Scans,
     care: care::Care,
+    census: census::Census,
     searched: bool,
     ending: bool,
     over: bool,
@@ -94,6 +96,7 @@ impl Store {
             load: load::Load::default(),
             scan: scan::Scans::default(),
             care: care::Care::default(),
+            census: census::Census::default(),
             searched: false,
             ending: false,
             over: false,
@@ -135,6 +138,7 @@ impl Store {
             Op::CopyAside { segment, bytes, .. } => self.copied_aside(segment, bytes, result),
             Op::RenameAside(segment) => self.renamed_aside(segment, result, now),
             Op::Delete(segment) => self.deleted(segment, result, now),
+            Op::Check(segment) => self.checked(segment, result),
             Op::RemoveRun { run } => self.run_removed(run, result),
         }
     }

@@ -52,10 +52,11 @@ impl Rig {
         Rig { spool: start(options, bell.clone()).unwrap(), bell, early: VecDeque::new() }
     }
 
-    /// The next event that is not about other runs or the disk's room.
+    /// The next event that is not about other runs, the disk's room or what is gone.
     fn answer(&mut self) -> Event {
         self.event(|event| {
-            !matches!(event, Event::Searched | Event::Adopted { .. } | Event::Freed { .. } | Event::SetAside { .. })
+            let of_others = matches!(event, Event::Searched | Event::Adopted { .. } | Event::SetAside { .. });
+            !of_others && !matches!(event, Event::Freed { .. } | Event::Gone { .. })
         })
     }
 
@@ -214,6 +215,32 @@ fn links_and_what_others_may_write_are_not_adopted() {
     symlink(directory.path(), &link).unwrap();
     let refused = Root::open(&link).err().unwrap().to_string();
     assert!(refused.contains("symbolic link") && refused.contains("--spool-dir"), "{refused}");
+}
+
+#[test]
+fn a_directory_that_is_removed_while_it_is_used_is_made_again() {
+    for uring in engines() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = place.path().join("spool");
+        let mut rig = Rig::start(&directory, uring);
+        let lost = rig.store(entry("s", 0, 10), false);
+        fs::remove_dir_all(&directory).unwrap();
+        let id = rig.store(entry("s", 1, 10), false);
+        let gone = rig.event(|event| matches!(event, Event::Gone { .. }));
+        assert_eq!(
+            gone,
+            Event::Gone { run: 0, key: entry("s", 0, 10).address.key(), count: entry("s", 0, 10).count() }
+        );
+        assert_ne!(id.segment, lost.segment);
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let run = directory.join(&runs_in(&directory)[0]);
+        assert_eq!((mode(&directory), mode(&run)), (0o700, 0o700));
+        assert_eq!(Root::open(&directory).unwrap().adopt().0.len(), 0, "it is locked as before");
+        rig.end();
+        let mut next = Rig::start(&directory, uring);
+        assert_eq!(next.load().unwrap().1, entry("s", 1, 10));
+        next.end();
+    }
 }
 
 #[test]

@@ -71,6 +71,12 @@ pub enum Event {
         count: Count,
         bytes: u64,
     },
+    /// Somebody removed files of the spool: what of them was neither done nor with ship. `key` and `count` as above.
+    Gone {
+        run: u32,
+        key: u64,
+        count: Count,
+    },
     /// So many bytes of the disk are free again.
     Freed {
         bytes: u64,

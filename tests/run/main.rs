@@ -24,6 +24,7 @@ mod overload;
 mod places;
 mod program;
 mod refused;
+mod removed;
 mod server;
 mod service;
 mod spool;

@@ -247,13 +247,14 @@ impl Disk {
                 }
                 self.unlink(journal(segment));
             }
+            Op::Check(_) if self.files.contains_key(&key) => {}
             Op::RemoveRun { run } => {
                 let run = runs[*run as usize];
                 if self.files.keys().any(|key| key.0 == run) {
                     return Err(ErrorKind::DirectoryNotEmpty.into());
                 }
             }
-            Op::Append { .. } | Op::AppendJournal { .. } => return Err(missing()),
+            Op::Append { .. } | Op::AppendJournal { .. } | Op::Check(_) => return Err(missing()),
         }
         Ok(Outcome::Finished)
     }

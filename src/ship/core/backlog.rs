@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::super::notice::Notice;
 use super::super::parcel::Parcel;
 use super::stream::{Delivery, Stream};
 use super::{Action, Core};
@@ -112,16 +111,18 @@ impl Core {
         self.disk.nothing_but = except;
     }
 
-    pub(super) fn set_aside(&mut self, run: u32, key: u64, what: String, count: Count) {
-        self.outbox.push_back(Action::Say(Notice::SetAside { what }));
+    /// It was on disk alone, and is not there any more.
+    pub(super) fn unreadable(&mut self, run: u32, key: u64, count: Count) {
+        let of = |alone: Count| Count::new(count.lines.min(alone.lines), count.bytes.min(alone.bytes));
         if run > 0 {
+            let count = of(self.disk.adopted_alone);
             self.disk.adopted_alone = self.disk.adopted_alone.without(count);
             self.adopted.ledger.book(End::Unreadable, count);
         } else if let Some(stream) = self.streams[..self.own_streams].iter_mut().find(|own| own.address.key() == key) {
             // A cut line counts where its last piece is booked, and so do the others of its pieces here.
-            let lines = count.lines.min(stream.disk.alone_count.lines);
-            stream.disk.alone_count = stream.disk.alone_count.without(Count::new(lines, count.bytes));
-            stream.books.ledger.book(End::Unreadable, Count::new(lines, count.bytes));
+            let count = of(stream.disk.alone_count);
+            stream.disk.alone_count = stream.disk.alone_count.without(count);
+            stream.books.ledger.book(End::Unreadable, count);
         }
     }
 

@@ -25,7 +25,11 @@ impl Core {
                     self.outbox.push_back(Action::Say(Notice::Adopted { entries, lines: count.lines }));
                 }
             }
-            Event::SetAside { run, key, what, count, .. } => self.set_aside(run, key, what, count),
+            Event::SetAside { run, key, what, count, .. } => {
+                self.outbox.push_back(Action::Say(Notice::SetAside { what }));
+                self.unreadable(run, key, count);
+            }
+            Event::Gone { run, key, count } => self.unreadable(run, key, count),
             Event::Freed { bytes } => {
                 self.disk.used_bytes = self.disk.used_bytes.saturating_sub(bytes);
                 self.disk.refused_until = None;
@@ -33,6 +37,13 @@ impl Core {
             Event::Absent { why } => self.spool_is_gone(Notice::SpoolAbsent { why }),
             Event::Searched => self.disk.searched = true,
             Event::Ended => {}
+        }
+    }
+
+    /// The same after the end, when what is on disk alone was counted: some of that may not be there.
+    pub fn spool_ended(&mut self, event: Event) {
+        if let Event::SetAside { run, key, count, .. } | Event::Gone { run, key, count } = event {
+            self.unreadable(run, key, count);
         }
     }
 

@@ -38,6 +38,7 @@ impl Uring {
 async fn perform(directories: &Directories, current: &Current, op: Op) -> io::Result<Outcome> {
     match op {
         Op::Append { segment, at, parts } => {
+            directory(directories, segment).check(segment.segment)?;
             let file = appending(directories, current, segment)?;
             let (written, _) = file.writev_at(parts, at).await;
             written.map(Outcome::Written)

@@ -10,6 +10,7 @@ use bytes::{Buf, Bytes};
 use super::load::Held;
 use super::{JOURNAL_ENTRY_BYTES, Op, Outcome, Segment, SegmentId, Store, SyncPolicy, own};
 use crate::ledger::Count;
+use crate::limits::SPOOL_VANISHED_MAX;
 use crate::spool::entry::Entry;
 use crate::spool::record;
 use crate::spool::wire::{EntryId, Event, Refusal};
@@ -47,6 +48,8 @@ pub(super) struct Append {
     next_segment: u32,
     /// The current segment is not to be used any more.
     pub rotate: bool,
+    /// Segments that were removed since a record was last written.
+    vanished: u32,
     answers: VecDeque<Answer>,
 }
 
@@ -57,6 +60,10 @@ impl Append {
 
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty()
+    }
+
+    pub fn is_writing(&self) -> bool {
+        self.writing.is_some()
     }
 }
 
@@ -129,12 +136,20 @@ impl Store {
     pub(super) fn created(&mut self, id: SegmentId, result: io::Result<Outcome>) {
         self.append.next_segment += 1;
         match result {
-            Ok(_) => {
+            Ok(outcome) => {
+                if matches!(outcome, Outcome::FinishedAgain) {
+                    self.directory_was_gone();
+                }
                 let segment = Segment { scanned: true, ..Segment::default() };
                 self.runs[0].segments.insert(id.segment, segment);
                 self.append.current = Some(id.segment);
             }
-            Err(error) => self.refuse(refusal("cannot make a segment", &error)),
+            Err(error) => {
+                if error.kind() == ErrorKind::NotFound {
+                    self.take_census();
+                }
+                self.refuse(refusal("cannot make a segment", &error));
+            }
         }
     }
 
@@ -149,6 +164,7 @@ impl Store {
                 }
             }
             Ok(_) => writing.failed = Some(ErrorKind::WriteZero.into()),
+            Err(error) if error.kind() == ErrorKind::NotFound => self.segment_vanished(&error),
             Err(error) => writing.failed = Some(error),
         }
     }
@@ -157,6 +173,7 @@ impl Store {
     fn commit(&mut self, now: Instant) {
         let (writing, storing) = (self.append.writing.take(), self.append.queue.pop_front());
         let (Some(Writing { total, .. }), Some(Storing { ticket, entry, keep })) = (writing, storing) else { return };
+        self.append.vanished = 0;
         let current = self.append.current.expect("a record is written to a segment");
         let bytes = total + JOURNAL_ENTRY_BYTES;
         let segment = self.segment_mut(own(current)).expect("the current segment is there");
@@ -182,6 +199,17 @@ impl Store {
             stored: Some((id, key, if keep { Count::default() } else { count })),
         });
         self.answer();
+    }
+
+    /// The segment that is written to was removed: the record goes into another, if that does not vanish as well.
+    fn segment_vanished(&mut self, error: &io::Error) {
+        self.append.writing = None;
+        self.gone(own(self.append.current.expect("a record is written to a segment")));
+        self.append.vanished += 1;
+        if self.append.vanished >= SPOOL_VANISHED_MAX {
+            self.append.vanished = 0;
+            self.refuse(refusal("somebody removes each segment", error));
+        }
     }
 
     /// A record that could not be written was taken back.

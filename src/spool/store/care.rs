@@ -51,6 +51,9 @@ impl Store {
             }
             self.care.unjournalled.remove(&id);
         }
+        if let Some(op) = self.next_check() {
+            return Some(op);
+        }
         let appending = !self.append.is_empty() || self.append.current.is_some();
         let run = (0..self.runs.len()).rev().find(|run| {
             let it = &self.runs[*run];
@@ -87,8 +90,14 @@ impl Store {
             Err(error) => Some(error),
         };
         if let Some(error) = error {
-            let name = self.name(id);
-            self.care_failed(&format!("cannot write the journal of the spool's {name}: {error}; after a crash, entries that were delivered would be sent again"), now);
+            if error.kind() == io::ErrorKind::NotFound {
+                // The directory is gone.
+                self.care.rest_until = Some(now + SPOOL_RETRY);
+                self.take_census();
+            } else {
+                let name = self.name(id);
+                self.care_failed(&format!("cannot write the journal of the spool's {name}: {error}; after a crash, entries that were delivered would be sent again"), now);
+            }
             if self.ending {
                 self.care.unjournalled.remove(&id);
             }

@@ -108,6 +108,10 @@ impl Store {
     pub(super) fn put_back(&mut self, id: EntryId) {
         let Some(held) = self.load.held.remove(&id) else { return };
         let segment_id = SegmentId { run: id.run, segment: id.segment };
+        if self.segment(segment_id).is_none() {
+            self.lost(id.run, held.key, held.count);
+            return;
+        }
         if held.unreadable {
             self.set_aside(segment_id, held.at, "an entry that cannot be read any more", (held.key, held.count), 0);
             self.finish(id);
@@ -266,10 +270,15 @@ impl Store {
                 read
             }
             Ok(_) => Bytes::new(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // It does not come back.
+                (self.load.failures, self.load.fetching) = (0, None);
+                self.gone(segment);
+                return;
+            }
             Err(error) => {
                 self.load.failures += 1;
-                // A file that is gone does not come back.
-                if self.load.failures < SPOOL_READS_MAX && error.kind() != io::ErrorKind::NotFound {
+                if self.load.failures < SPOOL_READS_MAX {
                     self.load.rest_until = Some(now + SPOOL_RETRY);
                     self.load.fetching = None;
                     return;

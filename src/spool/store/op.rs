@@ -12,7 +12,7 @@ pub enum Lane {
     Append,
     Sync,
     Read,
-    /// Journals, deletions, what is set aside.
+    /// Journals, deletions, what is set aside; whether all is there.
     Care,
 }
 
@@ -22,7 +22,8 @@ pub const LANES: [Lane; 4] = [Lane::Append, Lane::Sync, Lane::Read, Lane::Care];
 pub enum Op {
     /// A new segment of our own run, for its owner only; an error if it exists.
     Create(SegmentId),
-    /// Any first part of `parts` may be written. Answered by Written.
+    /// Any first part of `parts` may be written. Answered by Written; by an error of NotFound if the segment's name is
+    /// not there any more.
     Append {
         segment: SegmentId,
         at: u64,
@@ -63,6 +64,8 @@ pub enum Op {
     RenameAside(SegmentId),
     /// The segment first, then its journal: the other way round, its entries would come once more after a crash.
     Delete(SegmentId),
+    /// An error of NotFound: it is not there any more.
+    Check(SegmentId),
     /// The run's directory and lock. An error if anything else is in it.
     RemoveRun {
         run: u32,
@@ -79,13 +82,14 @@ impl Op {
             | Op::CopyAside { .. }
             | Op::RenameAside(_)
             | Op::Delete(_)
+            | Op::Check(_)
             | Op::RemoveRun { .. } => Lane::Care,
         }
     }
 
     pub fn segment(&self) -> Option<SegmentId> {
         match self {
-            Op::Create(segment) | Op::RenameAside(segment) | Op::Delete(segment) => Some(*segment),
+            Op::Create(segment) | Op::RenameAside(segment) | Op::Delete(segment) | Op::Check(segment) => Some(*segment),
             Op::Append { segment, .. }
             | Op::Truncate { segment, .. }
             | Op::Sync { segment, .. }

@@ -199,7 +199,7 @@ impl Store {
     }
 
     /// One segment more of it is known.
-    fn announce(&mut self, run: u32) {
+    pub(super) fn announce(&mut self, run: u32) {
         let it = &mut self.runs[run as usize];
         it.unscanned -= 1;
         if it.unscanned > 0 {
@@ -217,14 +217,18 @@ impl Store {
     /// Says so, and has the bytes copied, unless the whole segment is kept.
     pub(super) fn set_aside(&mut self, id: SegmentId, at: u64, why: &str, (key, count): (u64, Count), bytes: u64) {
         let what = format!("{} at {at}: {why}", self.name(id));
-        let event = Event::SetAside { run: id.run, key, what, count, bytes };
-        if self.runs[id.run as usize].adopted {
+        self.tell_of(id.run, Event::SetAside { run: id.run, key, what, count, bytes });
+        if bytes > 0 && self.segment(id).is_some_and(|segment| !segment.keep) {
+            self.care.copies.push_back((id, at, bytes));
+        }
+    }
+
+    /// After the run was announced.
+    pub(super) fn tell_of(&mut self, run: u32, event: Event) {
+        if self.runs[run as usize].adopted {
             self.events.push_back(event);
         } else {
             self.scan.asides.push(event);
-        }
-        if bytes > 0 && self.segment(id).is_some_and(|segment| !segment.keep) {
-            self.care.copies.push_back((id, at, bytes));
         }
     }
 

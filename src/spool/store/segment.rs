@@ -111,6 +111,10 @@ impl Waiting {
         self.of.values().fold(Count::default(), |sum, count| sum + *count)
     }
 
+    pub fn sums(&self) -> Vec<(u64, Count)> {
+        self.of.iter().map(|(key, count)| (*key, *count)).collect()
+    }
+
     /// What is here and not in `now`.
     pub fn lost(&self, now: &Waiting) -> Vec<(u64, Count)> {
         let left = |key: &u64| now.of.get(key).copied().unwrap_or_default();

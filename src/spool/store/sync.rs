@@ -54,10 +54,15 @@ impl Store {
 
     pub(super) fn synced(&mut self, id: SegmentId, result: io::Result<Outcome>, now: Instant) {
         let until = self.sync.until;
-        if let Err(error) = &result {
-            self.sync_failed(id, error);
+        match &result {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !self.is_written_to(id) => self.gone(id),
+            Err(error) => self.sync_failed(id, error),
+            Ok(_) => {}
         }
-        let Some(segment) = self.segment_mut(id) else { return };
+        let Some(segment) = self.segment_mut(id) else {
+            self.go_on_syncing(now);
+            return;
+        };
         segment.synced = until;
         segment.directory_synced |= result.is_ok();
         if segment.synced >= segment.length {
@@ -66,11 +71,15 @@ impl Store {
         if result.is_ok() {
             self.sync.said = false;
         }
+        self.go_on_syncing(now);
+        self.answer();
+    }
+
+    fn go_on_syncing(&mut self, now: Instant) {
         if let Some(first) = self.sync.dirty.first().copied() {
             self.sync.since = None;
             self.dirtied(first, now);
         }
-        self.answer();
     }
 
     /// The kernel may have forgotten the pages that it could not write, so trying again would prove nothing.

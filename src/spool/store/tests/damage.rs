@@ -1,6 +1,6 @@
 //! Segments that are cut, flipped, zeroed or foreign: what is whole is loaded, what is not is set aside and counted once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 
@@ -171,12 +171,12 @@ fn a_file_that_is_gone_is_counted_and_the_rest_goes_on() {
     }
     let in_first = rig.store.segment(own(0)).unwrap().entries;
     rig.disk.remove_segment(own(0));
-    let mut aside = Count::default();
+    let mut gone = Count::default();
     let mut loaded = Vec::new();
     for _ in 0..8 {
         for event in rig.ask(Request::Load { except: vec![] }) {
             match event {
-                Event::SetAside { count, .. } => aside += count,
+                Event::Gone { count, .. } => gone += count,
                 Event::Loaded { entry, .. } => loaded.push(entry.sequence),
                 Event::Nothing | Event::Freed { .. } => {}
                 other => panic!("{other:?}"),
@@ -184,5 +184,99 @@ fn a_file_that_is_gone_is_counted_and_the_rest_goes_on() {
         }
     }
     assert_eq!(loaded, (u64::from(in_first)..8).collect::<Vec<_>>());
-    assert_eq!(aside, Count::new(COUNT.lines * u64::from(in_first), COUNT.bytes * u64::from(in_first)));
+    assert_eq!(gone, times(in_first));
+    assert_eq!(rig.store.used_bytes(), rig.disk.all_bytes());
+    let said = rig.store.next_notice().unwrap();
+    assert!(said.contains("1 files of the spool were removed") && said.contains("4 lines (36 bytes)"), "{said}");
+    assert_eq!(rig.store.next_notice(), None);
+}
+
+fn times(entries: u32) -> Count {
+    Count::new(COUNT.lines * u64::from(entries), COUNT.bytes * u64::from(entries))
+}
+
+/// What was told of the files that are gone, by stream.
+fn gone(events: &[Event]) -> BTreeMap<u64, Count> {
+    let mut gone = BTreeMap::new();
+    for event in events {
+        if let Event::Gone { key, count, .. } = event {
+            *gone.entry(*key).or_default() += *count;
+        }
+    }
+    gone
+}
+
+#[test]
+fn at_the_end_what_is_gone_is_told_also_of_what_ship_still_has() {
+    for sync in [SyncPolicy::Never, SyncPolicy::Interval, SyncPolicy::Always] {
+        let mut rig = Rig::new(sync);
+        let ids: Vec<_> = (0..8).map(|number| rig.store(entry((number % 2) as u8, number, 600), number >= 6)).collect();
+        rig.store.request(Request::Done(ids[7]));
+        rig.settle();
+        let last = ids[7].segment;
+        for segment in (0..=last).filter(|segment| *segment != 1) {
+            rig.disk.remove_segment(own(segment));
+        }
+        let kept = ids.iter().filter(|id| id.segment == 1).count() as u32;
+        let events = rig.ask(Request::End);
+        assert_eq!(events.last(), Some(&Event::Ended));
+        let [even, odd] = [0, 1].map(|stream| gone(&events)[&address(stream).key()]);
+        assert_eq!(even + odd, times(7 - kept), "{events:?}");
+        let mut next = Rig::on(rig.disk, sync, 1 << 30);
+        let found = std::iter::from_fn(|| next.load(&[])).count() as u32;
+        assert_eq!(found, kept);
+    }
+}
+
+#[test]
+fn a_segment_that_vanishes_while_it_is_written_to_costs_what_was_in_it() {
+    for sync in [SyncPolicy::Never, SyncPolicy::Interval, SyncPolicy::Always] {
+        let mut rig = Rig::new(sync);
+        rig.store.segment_bytes_max = 1 << 20;
+        rig.store(entry(0, 0, 300), false);
+        rig.disk.remove_segment(own(0));
+        rig.request_store(entry(0, 1, 300), false);
+        rig.settle();
+        let events = rig.events();
+        assert_eq!(gone(&events)[&address(0).key()], times(1), "{events:?}");
+        assert!(events.iter().any(|event| matches!(event, Event::Stored { ticket: 2, id, .. } if id.segment == 1)));
+        assert_eq!(sequence(rig.load(&[])), Some(1));
+        assert_eq!(rig.load(&[]), None);
+        assert_eq!(rig.store.used_bytes(), rig.disk.all_bytes());
+    }
+}
+
+#[test]
+fn where_each_segment_vanishes_a_body_is_refused() {
+    let mut rig = Rig::new(SyncPolicy::Never);
+    rig.request_store(entry(0, 0, 300), false);
+    let mut steps = 0;
+    let refused = loop {
+        rig.submit();
+        if rig.disk.lanes() == [Lane::Append] && rig.store.append.current.is_some() {
+            rig.disk.remove_segment(own(rig.store.append.current.unwrap()));
+        }
+        let completion = rig.disk.complete(0, Fault::None).unwrap();
+        rig.store.completed(completion, rig.now);
+        if let Some(event) = rig.events().into_iter().find(|event| matches!(event, Event::Refused { .. })) {
+            break event;
+        }
+        steps += 1;
+        assert!(steps < 100, "it goes on for ever");
+    };
+    assert!(matches!(refused, Event::Refused { ticket: 1, why: Refusal::Failed(_) }));
+    rig.store(entry(0, 1, 300), false);
+}
+
+#[test]
+fn an_adopted_segment_that_vanishes_before_it_was_looked_at_holds_up_nothing() {
+    let mut rig = Rig::new(SyncPolicy::Never);
+    for number in 0..8 {
+        rig.store(entry(0, number, 600), false);
+    }
+    let mut rig = rig.restart();
+    rig.disk.remove_segment(SegmentId { run: 1, segment: 0 });
+    let found = std::iter::from_fn(|| rig.load(&[])).count();
+    assert_eq!(found, 6);
+    assert!(rig.store.runs[1].adopted);
 }

@@ -225,6 +225,7 @@ impl Disk {
                 self.run(id).segments.remove(&id.segment).ok_or_else(missing)?;
                 self.run(id).journals.remove(&id.segment);
             }
+            Op::Check(id) => drop(self.file(id).ok_or_else(missing)?),
             Op::RemoveRun { run } => {
                 let gone = self.runs.remove(&self.ids[run as usize]).expect("the run is there");
                 assert!(gone.segments.is_empty() && gone.aside_bytes == 0, "a run was removed that is not empty");

@@ -1,0 +1,96 @@
+//! A spool that somebody removes while it is used, in part or as a whole: what is gone is counted as that, nothing is said
+//! to be there that is not, and the rest goes its way.
+
+use std::fs;
+use std::path::Path;
+
+use crate::program::{Ended, Logpump, Running, standin};
+use crate::service::{LOAD, set};
+use crate::spool::{OUTAGE, adopter, assert_gone, files, stored_bytes, wait_for_stored};
+use crate::standin::Standin;
+use crate::{on_both_engines, wait_for};
+
+/// Of each of two writers: more than little memory holds.
+const LINES: u64 = 40_000;
+
+fn start(engine: &str, standin: &Standin, drain_timeout: &str) -> Running {
+    let (lines, rate) = (LINES.to_string(), (LINES / 3).to_string());
+    let run =
+        Logpump::new(engine).into_cloudwatch(&standin.url).args(&["--memory-max", "16MiB", "--when-full", "block"]);
+    let run = run.args(&["--flush-interval", "10ms", "--drain-timeout", drain_timeout]);
+    let write = |run: Logpump, writer| {
+        run.command(&[LOAD, "write", "--writer", writer, "--count", &lines, "--rate", &rate, "--no-times"])
+    };
+    ["a", "b"].into_iter().fold(run, write).start()
+}
+
+/// Lines delivered, lines that are gone, and lines left; they are all that was read.
+fn ends(ended: &Ended) -> [u64; 3] {
+    let ends = ["/delivered", "/dropped/unreadable", "/spooled"].map(|end| ended.total(end).0);
+    let all = [ended.total("/read").0, ends.iter().sum()];
+    assert_eq!(all, [2 * LINES; 2], "{:#}\n{}", ended.report, ended.said);
+    ends
+}
+
+/// What was left is what the next run finds.
+fn assert_adopted(spool: &Path, left: u64) {
+    let standin = standin(&[]);
+    let next = adopter("auto", &standin.url, spool).command(&["true"]).run();
+    assert_eq!(next.total("/adopted").0, left, "{:#}\n{}", next.report, next.said);
+}
+
+#[test]
+fn a_directory_that_is_removed_in_an_outage_is_made_again_and_what_was_in_it_is_counted() {
+    on_both_engines(|engine| {
+        let standin = standin(&["--fault", OUTAGE]);
+        let mut run = start(engine, &standin, "300ms");
+        let spool = run.place("spool");
+        wait_for_stored(&spool, 1_000_000);
+        fs::remove_dir_all(&spool).unwrap();
+        run.wait_said("our directory was removed while we use it, and is made again");
+        wait_for_stored(&spool, 300_000);
+        let ended = run.end();
+        let [delivered, gone, left] = ends(&ended);
+        let state = format!("{:#}\n{}", ended.report, ended.said);
+        assert!(delivered == 0 && gone > 0 && left > 0, "{state}");
+        assert!(ended.said.contains(&format!("--spool-dir {}: ", spool.display())), "{state}");
+        assert!(ended.said.contains("files of the spool were removed while we use them"), "{state}");
+        assert!(ended.said.contains("name a directory with --spool-dir that nobody cleans up"), "{state}");
+    });
+}
+
+#[test]
+fn segments_that_are_removed_hold_up_nothing_behind_them() {
+    on_both_engines(|engine| {
+        let standin = standin(&["--fault", OUTAGE]);
+        let run = start(engine, &standin, "100s");
+        let spool = run.place("spool");
+        wait_for_stored(&spool, 1_000_000);
+        let before = files(&spool, ".seg");
+        before.iter().for_each(|segment| fs::remove_file(segment).unwrap());
+        wait_for_stored(&spool, 300_000);
+        set(&standin, "");
+        let ended = run.end();
+        let [delivered, gone, left] = ends(&ended);
+        assert!(delivered > 0 && gone > 0 && left == 0, "{:#}\n{}", ended.report, ended.said);
+        assert_eq!(standin.stats()["events"], delivered);
+        assert_gone(&spool);
+    });
+}
+
+#[test]
+fn what_is_removed_in_the_last_moment_is_not_called_spooled() {
+    let standin = standin(&["--fault", OUTAGE]);
+    let place = tempfile::tempdir().unwrap();
+    let spool = place.path().join("spool");
+    let run = Logpump::new("auto").into_cloudwatch(&standin.url).arg("--spool-dir").arg(&spool).with_stdin();
+    let run = run.args(&["--durable", "--flush-interval", "10ms", "--drain-timeout", "100ms"]);
+    let mut run = run.shell("seq 1 1000; read line").start();
+    wait_for("bodies in the spool", || (stored_bytes(&spool) > 10_000).then_some(()), String::new);
+    fs::remove_dir_all(&spool).unwrap();
+    drop(run.stdin.take());
+    let ended = run.end();
+    let found = ["/dropped/unreadable", "/spooled"].map(|end| ended.total(end).0);
+    assert_eq!((found[0] + found[1], found[0] > 0), (1000, true), "{:#}\n{}", ended.report, ended.said);
+    assert_adopted(&spool, found[1]);
+}
