@@ -220,6 +220,8 @@ pub const SPOOL_BYTES_MIN: u64 = 8 * 1024 * 1024;
 pub const SPOOL_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024 * 1024;
 /// What our own end may take beside the waits that the user set: joining threads, the last messages, the report.
 pub const END_SLACK: Duration = Duration::from_millis(800);
+/// The report has so much of it at the least, also when the threads have taken it all.
+pub const REPORT_WAIT_MIN: Duration = Duration::from_millis(200);
 
 const _: () = assert!(RINGS_END_WAIT.as_millis() < END_SLACK.as_millis());
 // ---- Spool -----------------------------------------------------------------------------------

@@ -9,13 +9,15 @@ mod pump;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use crate::child::{Event, ExitStatus, SpawnError, Spec, Supervisor, Terminal, signal_name};
 use crate::clock;
 use crate::intake::{Kind, Source, pipe};
-use crate::limits::{END_SLACK, PIPE_BYTES, SPILL_TIME};
+use crate::limits::{END_SLACK, PIPE_BYTES, REPORT_WAIT_MIN, SPILL_TIME};
 use crate::refusal::{EXIT_CANT_CREATE, EXIT_OS_ERROR, EXIT_UNAVAILABLE, Refusal};
 use crate::report::ledgers::Report;
 use crate::report::messages::{Format, Level, Messages};
@@ -140,7 +142,10 @@ pub fn run(mut plan: Plan) -> Result<u8, Refusal> {
         tee_dropped: outcome.tee_dropped,
         messages_lost: messages.lost(),
     };
-    tell(&plan, &report);
+    tell(&report);
+    if let Some(path) = plan.report {
+        write_report(report, path, end_by);
+    }
     Ok(code)
 }
 
@@ -388,7 +393,7 @@ fn say_end(name: &str, status: ExitStatus) {
     }
 }
 
-fn tell(plan: &Plan, report: &Report) {
+fn tell(report: &Report) {
     for imbalance in report.imbalances() {
         tracing::error!("the ledger does not add up, a fault of logpump's: {imbalance}");
     }
@@ -404,9 +409,25 @@ fn tell(plan: &Plan, report: &Report) {
             report.tee_dropped.1
         );
     }
-    if let Some(path) = &plan.report
-        && let Err(error) = report.write(path)
-    {
-        tracing::error!("--report: cannot write {}: {error}", path.display());
+}
+
+/// In a thread that is left behind if it hangs: our end is bounded.
+fn write_report(report: Report, path: PathBuf, end_by: Instant) {
+    let end_by = end_by.max(clock::now() + REPORT_WAIT_MIN);
+    let (sender, written) = channel();
+    let shown = path.display().to_string();
+    let ours = Arc::new((report, path));
+    let theirs = ours.clone();
+    let write = move || drop(sender.send(theirs.0.write(&theirs.1)));
+    let started = Builder::new().name("pump-report".into()).spawn(write);
+    let result = match started {
+        Ok(_) => written.recv_timeout(end_by.saturating_duration_since(clock::now())),
+        // No thread to be had.
+        Err(_) => Ok(ours.0.write(&ours.1)),
+    };
+    match result {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!("--report: cannot write {shown}: {error}"),
+        Err(_) => tracing::error!("--report: {shown} is not written in time; likely its disk does not answer"),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 use std::os::fd::OwnedFd;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -36,6 +36,35 @@ fn a_stderr_that_nobody_reads_holds_nothing_up() {
         ended.assert_all_delivered(20_000, 108_894);
         assert_eq!(read_back(&standin, "sh").len(), 20_000);
     });
+}
+
+/// Whoever opens the file waits until the kernel breaks the lease (45 s), as on a disk that does not answer.
+const LEASE: &str = "import fcntl, signal, sys
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+file = open(sys.argv[1], 'w')
+fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print('held', flush=True)
+sys.stdin.read()";
+
+#[test]
+fn a_report_whose_disk_does_not_answer_is_left_unwritten() {
+    let mut run = Logpump::new("auto").into_files().with_stdin().shell("read line; exit 3").start();
+    let part = run.place(&format!("report.json.{}.part", run.pid()));
+    let python =
+        Command::new("python3").args(["-c", LEASE]).arg(&part).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let mut holder = python.expect("python3 is there");
+    let mut said = [0; 5];
+    holder.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+    drop(run.stdin.take());
+    let ended = run.end_without_report();
+    assert_eq!((ended.code, ended.report.is_null()), (Some(3), true), "{}", ended.said);
+    assert!(
+        ended.said.contains("report.json is not written in time; likely its disk does not answer"),
+        "{}",
+        ended.said
+    );
+    drop(holder.stdin.take());
+    holder.wait().unwrap();
 }
 
 #[test]
