@@ -248,6 +248,10 @@ pub const SPOOL_SYNC_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a read, a deletion or a journal's write rests after it failed; and a spool that refused a body is not asked
 /// before, unless room was made.
 pub const SPOOL_RETRY: Duration = Duration::from_secs(1);
+/// A spool that has not answered for so long is not waited for any more: what it was given is taken back, and sent. Long
+/// enough for a busy disk, and short enough for who reads the lines; at the end there may be --drain-timeout only.
+pub const SPOOL_ANSWER_WAIT: Duration = Duration::from_secs(5);
+pub const SPOOL_ANSWER_WAIT_AT_END: Duration = Duration::from_secs(1);
 /// A part of a file that failed to be read so often, with rests of `SPOOL_RETRY`, counts as damaged: a disk that fails for
 /// less than a minute costs nothing.
 pub const SPOOL_READS_MAX: u32 = 60;

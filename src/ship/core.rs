@@ -4,8 +4,9 @@
 //! A body is in exactly one place: with its stream (fresh, or back from the disk), in a call, or on its way to the disk,
 //! or on disk alone. It leaves by being booked.
 //! This file has what comes in and goes out; `verdicts` says what an answer to a call means, `choose` which body goes
-//! next, `disk` what goes to the spool, `told` what the spool says and `backlog` what comes back, `refused` has what the
-//! service calls invalid, `creation` the streams and their groups, `room` what may be held; `view` lets others watch.
+//! next, `disk` what goes to the spool, `told` what the spool says and `backlog` what comes back, `silence` what is done
+//! while it says nothing, `refused` has what the service calls invalid, `creation` the streams and their groups, `room`
+//! what may be held; `view` lets others watch.
 
 mod backlog;
 mod choose;
@@ -13,6 +14,7 @@ mod creation;
 mod disk;
 mod refused;
 mod room;
+mod silence;
 mod stream;
 mod told;
 mod verdicts;
@@ -213,6 +215,7 @@ impl Core {
 
     /// The next thing to do now, until there is none.
     pub fn poll(&mut self, now: Instant) -> Option<Action> {
+        self.watch_disk(now);
         if let Some(action) = self.outbox.pop_front() {
             return Some(action);
         }
@@ -242,7 +245,7 @@ impl Core {
         let allowed = self.rate.next_at();
         let held = self.streams.iter().filter(is_ready).filter_map(|stream| stream.hold_until.or(allowed));
         let sends = resting.chain(held).map(|at| allowed.map_or(at, |allowed| at.max(allowed)));
-        sends.chain(self.next_creation()).chain(self.next_load(now)).min()
+        sends.chain(self.next_creation()).chain(self.next_load(now)).chain(self.next_silence()).min()
     }
 
     /// Holds nothing that still has to be delivered.

@@ -38,6 +38,10 @@ pub enum Notice {
         why: String,
     },
     SpoolTakes,
+    /// `durable`: every body was to be stored before it is sent.
+    SpoolSilent {
+        durable: bool,
+    },
     SpoolAbsent {
         why: String,
     },
@@ -110,6 +114,16 @@ impl fmt::Display for Notice {
                  free some disk space, or raise --spool-max"
             ),
             Notice::SpoolTakes => write!(f, "the spool takes bodies again"),
+            Notice::SpoolSilent { durable: true } => write!(
+                f,
+                "the spool does not answer: lines are sent without being stored first, so that a kill of logpump now may \
+                 lose them; look at the disk of --spool-dir"
+            ),
+            Notice::SpoolSilent { durable: false } => write!(
+                f,
+                "the spool does not answer: lines stay in memory while there is room, then --when-full decides; look at the \
+                 disk of --spool-dir"
+            ),
             Notice::SpoolAbsent { why } => {
                 write!(f, "--spool-dir: {why}; there is no spool: lines are kept in memory, then --when-full decides")
             }

@@ -67,6 +67,9 @@ impl Core {
 
     pub(super) fn loaded(&mut self, id: EntryId, entry: Entry, wall_ms: i64) {
         self.disk.loading = None;
+        if self.disk.silence.in_vain.remove(&id) {
+            return;
+        }
         self.disk.alone = self.disk.alone.saturating_sub(1);
         let too_old = entry.last_ms < wall_ms - EVENT_AGE_MS_MAX;
         let (index, parcel) = match self.own_stream(id, &entry.address) {
@@ -97,6 +100,7 @@ impl Core {
 
     pub(super) fn nothing_to_load(&mut self) {
         let except = self.disk.loading.take();
+        self.disk.silence.in_vain.clear();
         if std::mem::take(&mut self.disk.left_meanwhile) {
             // Decided before that was there.
             return;

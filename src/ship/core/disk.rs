@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::refused::Whole;
+use super::silence::Silence;
 use super::stream::{Delivery, Stream};
 use super::{Action, Core};
 use crate::ledger::{Count, End, Ledger};
@@ -47,6 +48,7 @@ pub(super) struct Disk {
     /// from there is a body or two ahead.
     pub tried: HashMap<EntryId, (u32, bool)>,
     pub dead: bool,
+    pub silence: Silence,
 }
 
 pub(super) struct Pending {
@@ -59,6 +61,8 @@ pub(super) enum What {
     Body(Delivery, Purpose),
     /// What a call has in its hands, in case that its answer never comes.
     Call(usize),
+    /// It was taken back meanwhile.
+    Taken,
 }
 
 /// Why a body goes to the disk.
@@ -88,6 +92,7 @@ impl Disk {
             searched: false,
             tried: HashMap::new(),
             dead: false,
+            silence: Silence::default(),
         }
     }
 
@@ -97,8 +102,9 @@ impl Disk {
         self.pending.iter().filter(of).count() as u64
     }
 
+    /// Something that it was asked to store is still wanted there.
     pub fn has_pending(&self) -> bool {
-        !self.pending.is_empty()
+        self.pending.iter().any(|pending| !matches!(pending.what, What::Taken))
     }
 
     pub(super) fn is_on(&self) -> bool {
@@ -119,6 +125,7 @@ impl Core {
     pub(super) fn disk_takes(&self, stream: usize) -> bool {
         self.disk.is_on()
             && self.disk.refused_until.is_none()
+            && !self.disk.silence.is_said
             && self.disk.pending_bytes < SPOOL_QUEUE_BYTES_MAX
             && self.is_within_quota(stream)
     }
@@ -219,7 +226,7 @@ impl Core {
 
     /// Everything that the spool was asked to store is stored, or refused.
     pub fn is_spilled(&self) -> bool {
-        self.disk.pending.is_empty()
+        !self.disk.has_pending()
     }
 
     /// A stream cannot be sent to: what came back of it makes room for others.
@@ -313,25 +320,30 @@ impl Core {
         let pending = std::mem::take(&mut self.disk.pending).into_iter();
         let body = |pending: Pending| match pending.what {
             What::Body(delivery, purpose) => Some((pending.stream, delivery, purpose)),
-            What::Call(_) => None,
+            What::Call(_) | What::Taken => None,
         };
         let mut bodies = Vec::new();
         for (stream, delivery, purpose) in pending.filter_map(body) {
-            let on_disk = &mut self.streams[stream].disk;
-            on_disk.bytes -= delivery.parcel.memory_bytes();
-            if purpose == Purpose::Room {
-                on_disk.alone -= 1;
-            }
+            self.not_stored(stream, &delivery, purpose);
             bodies.push((stream, delivery));
         }
         bodies
+    }
+
+    /// It was to be, and is not.
+    pub(super) fn not_stored(&mut self, stream: usize, delivery: &Delivery, purpose: Purpose) {
+        let on_disk = &mut self.streams[stream].disk;
+        on_disk.bytes -= delivery.parcel.memory_bytes();
+        if purpose == Purpose::Room {
+            on_disk.alone -= 1;
+        }
     }
 
     /// Bodies that the spool was given and has not taken yet.
     pub(super) fn pending(&self) -> impl Iterator<Item = (usize, &Delivery)> {
         self.disk.pending.iter().filter_map(|pending| match &pending.what {
             What::Body(delivery, _) => Some((pending.stream, delivery)),
-            What::Call(_) => None,
+            What::Call(_) | What::Taken => None,
         })
     }
 

@@ -11,8 +11,14 @@ use crate::spool::wire::{EntryId, Event, Refusal, Request};
 impl Core {
     pub fn spooled(&mut self, event: Event, now: Instant, wall_ms: i64) {
         match event {
-            Event::Stored { ticket, id, bytes } => self.stored(ticket, id, bytes),
-            Event::Refused { ticket, why } => self.refused_by_disk(ticket, why, now),
+            Event::Stored { ticket, id, bytes } => {
+                self.disk_answered(now);
+                self.stored(ticket, id, bytes);
+            }
+            Event::Refused { ticket, why } => {
+                self.disk_answered(now);
+                self.refused_by_disk(ticket, why, now);
+            }
             Event::Loaded { id, entry } => self.loaded(id, *entry, wall_ms),
             Event::Nothing => self.nothing_to_load(),
             Event::Adopted { entries, count, bytes, .. } => {
@@ -54,6 +60,7 @@ impl Core {
         }
         let Pending { stream, what, .. } = self.take_first_pending(ticket);
         match what {
+            What::Taken => self.stored_in_vain(id),
             What::Body(mut delivery, purpose) => {
                 delivery.entry = Some(id);
                 let whole = delivery.whole.take();
@@ -84,11 +91,7 @@ impl Core {
     fn refused_by_disk(&mut self, ticket: u64, why: Refusal, now: Instant) {
         let Pending { stream, what, .. } = self.take_first_pending(ticket);
         if let What::Body(delivery, purpose) = what {
-            let on_disk = &mut self.streams[stream].disk;
-            on_disk.bytes -= delivery.parcel.memory_bytes();
-            if purpose == Purpose::Room {
-                on_disk.alone -= 1;
-            }
+            self.not_stored(stream, &delivery, purpose);
             self.streams[stream].put_back(delivery);
         }
         if self.disk.refused_why.is_none() {

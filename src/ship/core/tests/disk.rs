@@ -1,6 +1,7 @@
 //! What goes to the disk and comes back, with a spool that does what it is told.
 
 mod adopted;
+mod silence;
 
 use super::*;
 use crate::limits::{EVENT_AGE_MS_MAX, SPOOL_RETRY, VISIT_BYTES_MAX, WAITING_BODIES_PER_STREAM_MAX};

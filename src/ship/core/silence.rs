@@ -1,0 +1,77 @@
+//! A spool that does not answer, as when its disk stands still: what it was given is taken back, and sent without it. So a
+//! disk that `--durable` asks to be there first holds up nothing for long.
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use super::super::notice::Notice;
+use super::disk::What;
+use super::{Action, Core};
+use crate::limits::{SPOOL_ANSWER_WAIT, SPOOL_ANSWER_WAIT_AT_END};
+use crate::spool::wire::{EntryId, Request};
+
+#[derive(Default)]
+pub(super) struct Silence {
+    /// It was asked to store something, and has not answered anything since.
+    since: Option<Instant>,
+    pub is_said: bool,
+    /// Stored after they were taken back, and perhaps on their way here.
+    pub in_vain: HashSet<EntryId>,
+}
+
+impl Core {
+    pub(super) fn watch_disk(&mut self, now: Instant) {
+        if self.spilling || !self.disk.has_pending() {
+            self.disk.silence.since = None;
+            return;
+        }
+        self.disk.silence.since.get_or_insert(now);
+        if self.next_silence().is_some_and(|at| at <= now) {
+            self.take_back();
+        }
+    }
+
+    /// When our patience is over.
+    pub(super) fn next_silence(&self) -> Option<Instant> {
+        // Else what waits there cannot be sent now anyway, and would be stored a second time.
+        let is_last = self.draining && self.is_durable();
+        let wait = if is_last { SPOOL_ANSWER_WAIT_AT_END } else { SPOOL_ANSWER_WAIT };
+        self.disk.silence.since.map(|since| since + wait)
+    }
+
+    fn is_durable(&self) -> bool {
+        self.disk.options.is_some_and(|options| options.durable)
+    }
+
+    fn take_back(&mut self) {
+        self.disk.silence.since = None;
+        for at in 0..self.disk.pending.len() {
+            let pending = &mut self.disk.pending[at];
+            let stream = pending.stream;
+            if let What::Body(delivery, purpose) = std::mem::replace(&mut pending.what, What::Taken) {
+                self.disk.pending_bytes -= delivery.parcel.memory_bytes();
+                self.not_stored(stream, &delivery, purpose);
+                self.streams[stream].put_back(delivery);
+            }
+        }
+        if !std::mem::replace(&mut self.disk.silence.is_said, true) {
+            let durable = self.is_durable();
+            self.outbox.push_back(Action::Say(Notice::SpoolSilent { durable }));
+        }
+    }
+
+    pub(super) fn disk_answered(&mut self, now: Instant) {
+        self.disk.silence.since = self.disk.silence.since.map(|_| now);
+        if std::mem::take(&mut self.disk.silence.is_said) {
+            self.outbox.push_back(Action::Say(Notice::SpoolTakes));
+        }
+    }
+
+    /// What was taken back is not wanted there any more. A Load that is under way may have found it.
+    pub(super) fn stored_in_vain(&mut self, id: EntryId) {
+        if self.disk.loading.is_some() {
+            self.disk.silence.in_vain.insert(id);
+        }
+        self.outbox.push_back(Action::Spool(Request::Done(id)));
+    }
+}

@@ -1,0 +1,99 @@
+//! A spool whose disk stands still.
+
+use super::*;
+use crate::limits::{SPOOL_ANSWER_WAIT, SPOOL_ANSWER_WAIT_AT_END};
+
+const SAID: &str = "the spool does not answer";
+
+impl Desk {
+    fn pass(&mut self, time: Duration) -> Vec<String> {
+        self.now += time;
+        self.act()
+    }
+
+    fn times_said(&self, text: &str) -> usize {
+        self.said.iter().filter(|said| said.contains(text)).count()
+    }
+}
+
+#[test]
+fn a_durable_body_that_is_not_stored_in_time_is_sent_without() {
+    let mut desk = Desk::new(1, with_disk(4, 4, true));
+    desk.offer(0, ["a", "b"]);
+    assert_eq!(desk.core.next_due(desk.now), Some(desk.now + SPOOL_ANSWER_WAIT));
+    assert_eq!(desk.pass(SPOOL_ANSWER_WAIT - Duration::from_millis(1)), [""; 0]);
+    assert_eq!(desk.pass(Duration::from_millis(1)), ["a", "b"]);
+    desk.offer(0, ["c"]);
+    assert_eq!(
+        (desk.sent.len(), desk.times_said(SAID), desk.times_said("a kill of logpump now may lose them")),
+        (3, 1, 1)
+    );
+    desk.answer("a", ok());
+    // It answers: what it stored in vain it forgets, and what comes next is stored first.
+    assert_eq!(desk.spool_works_on(), [""; 0]);
+    assert_eq!((desk.on_disk(), desk.times_said("the spool takes bodies again")), (vec![], 1));
+    desk.offer(0, ["d"]);
+    assert_eq!(desk.sent.len(), 2);
+    desk.spool_works_on();
+    assert_eq!((desk.sent.len(), desk.on_disk()), (3, vec!["d".to_owned()]));
+    for name in ["b", "c", "d"] {
+        desk.answer(name, ok());
+    }
+    assert_eq!((desk.delivered(0), desk.on_disk()), (4, vec![]));
+    desk.core.drain(desk.now);
+    assert!(desk.core.is_empty(desk.now));
+}
+
+#[test]
+fn a_disk_that_is_slow_and_answers_is_waited_for() {
+    let mut desk = Desk::new(1, with_disk(4, 4, true));
+    desk.offer(0, ["a", "b", "c"]);
+    for name in ["a", "b", "c"] {
+        assert_eq!(desk.pass(SPOOL_ANSWER_WAIT - Duration::from_millis(1)), [""; 0]);
+        assert_eq!(desk.spool_works(), [name]);
+    }
+    assert_eq!(desk.times_said(SAID), 0);
+}
+
+#[test]
+fn at_the_end_the_patience_with_it_is_shorter_and_it_does_not_hold_up_the_end() {
+    let mut desk = Desk::new(1, with_disk(4, 4, true));
+    desk.offer(0, ["a"]);
+    desk.core.drain(desk.now);
+    assert_eq!(desk.pass(SPOOL_ANSWER_WAIT_AT_END), ["a"]);
+    assert!(!desk.core.is_empty(desk.now));
+    desk.answer("a", ok());
+    assert!(desk.core.is_empty(desk.now), "it waits for a body that is stored in vain");
+    desk.core.spill();
+    assert!(desk.core.is_spilled());
+}
+
+#[test]
+fn what_was_taken_back_and_then_loaded_is_sent_once() {
+    let mut desk = Desk::new(1, with_disk(1, 1, false));
+    desk.offer(0, ["a", "b", "c", "d"]);
+    // It takes what finds no place in memory, and is asked for it at once.
+    desk.spool_works();
+    let [.., Request::Load { .. }] = &desk.asked.make_contiguous()[..] else { panic!("{:?}", desk.asked) };
+    let load = desk.asked.pop_back().unwrap();
+    desk.offer(0, ["e"]);
+    desk.pass(SPOOL_ANSWER_WAIT);
+    assert_eq!((desk.times_said(SAID), desk.times_said("stay in memory")), (1, 1));
+    let held = desk.kept.len();
+    desk.spool_works();
+    // The Load had been decided between the two.
+    let Request::Load { .. } = load else { unreachable!() };
+    let (id, entry) = (EntryId { run: 0, segment: 0, index: held as u32 }, desk.kept[held].entry.clone());
+    assert!(desk.kept[held].done);
+    desk.hear(Event::Loaded { id, entry: Box::new((*entry).clone()) });
+    desk.act();
+    let mut all = Vec::new();
+    for _ in 0..5 {
+        let next = desk.sent[0].1.clone();
+        all.push(next.clone());
+        desk.answer(&next, ok());
+        desk.spool_works_on();
+    }
+    assert_eq!(all, ["a", "b", "c", "d", "e"]);
+    assert_eq!(desk.delivered(0), 5);
+}
