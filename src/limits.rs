@@ -255,6 +255,8 @@ pub const SPOOL_ANSWER_WAIT_AT_END: Duration = Duration::from_secs(1);
 /// A part of a file that failed to be read so often, with rests of `SPOOL_RETRY`, counts as damaged: a disk that fails for
 /// less than a minute costs nothing.
 pub const SPOOL_READS_MAX: u32 = 60;
+/// The same in a segment of which a part has failed so often already: 16 MiB have hundreds of parts.
+pub const SPOOL_READS_MAX_IN_BAD: u32 = 3;
 /// A segment in which damage is found again and again is given up after so many scans.
 pub const SPOOL_SCANS_MAX: u32 = 8;
 /// So many segments in a row that were removed as soon as they were made are a reason to refuse a body.

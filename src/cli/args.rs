@@ -197,7 +197,7 @@ pub struct RunArguments {
     #[arg(long, env = "LOGPUMP_SPOOL_DIR", value_name = "PATH", help_heading = "Outages")]
     pub spool_dir: Option<PathBuf>,
 
-    /// Disk space for them (8MiB to 64TiB); 0 means no spool [default: 1GiB]
+    /// Disk space for them (8MiB to 64TiB), for each run that goes on; 0 means no spool [default: 1GiB]
     #[arg(long, env = "LOGPUMP_SPOOL_MAX", value_name = "SIZE", value_parser = size, help_heading = "Outages")]
     pub spool_max: Option<ByteSize>,
 

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::segment::Place;
 use super::{Op, Outcome, SegmentId, Store, SyncPolicy};
 use crate::ledger::Count;
-use crate::limits::{SPOOL_READS_MAX, SPOOL_RETRY, SPOOL_WINDOW_BYTES};
+use crate::limits::{SPOOL_READS_MAX, SPOOL_READS_MAX_IN_BAD, SPOOL_RETRY, SPOOL_WINDOW_BYTES};
 use crate::spool::record::{self, Head};
 use crate::spool::recover::{self, Look};
 use crate::spool::wire::{EntryId, Event};
@@ -52,6 +52,8 @@ pub(super) struct Load {
     fetching: Option<(EntryId, Head, u64)>,
     pub rest_until: Option<Instant>,
     pub failures: u32,
+    /// A part of this segment could not be read however often: for the rest there is less patience.
+    pub bad: Option<SegmentId>,
 }
 
 impl Default for Load {
@@ -65,6 +67,7 @@ impl Default for Load {
             fetching: None,
             rest_until: None,
             failures: 0,
+            bad: None,
         }
     }
 }
@@ -278,13 +281,14 @@ impl Store {
             }
             Err(error) => {
                 self.load.failures += 1;
-                if self.load.failures < SPOOL_READS_MAX {
+                if self.load.failures < self.reads_max(segment) {
                     self.load.rest_until = Some(now + SPOOL_RETRY);
                     self.load.fetching = None;
                     return;
                 }
-                // What comes next has as many tries: a disk that fails for a while must not cost everything at once.
-                self.load.failures = 0;
+                // What comes next in it has few tries, and other segments as many: a bad one holds up the others for
+                // minutes and not hours, and a disk that fails for a while does not cost everything at once.
+                (self.load.failures, self.load.bad) = (0, Some(segment));
                 self.say_unreadable(segment, at, &error);
                 if let Some((id, head, at)) = self.load.fetching.take() {
                     self.keep_whole(segment);
@@ -302,6 +306,10 @@ impl Store {
             read = Bytes::from(padded);
         }
         self.load.window = Some(Window { segment, at, bytes: read });
+    }
+
+    pub(super) fn reads_max(&self, segment: SegmentId) -> u32 {
+        if self.load.bad == Some(segment) { SPOOL_READS_MAX_IN_BAD } else { SPOOL_READS_MAX }
     }
 
     fn say_unreadable(&mut self, segment: SegmentId, at: u64, error: &io::Error) {

@@ -247,6 +247,45 @@ fn a_segment_that_vanishes_while_it_is_written_to_costs_what_was_in_it() {
 }
 
 #[test]
+fn a_segment_that_cannot_be_read_holds_up_the_others_for_minutes_and_not_for_hours() {
+    let mut rig = Rig::new(SyncPolicy::Never);
+    rig.store.segment_bytes_max = 2 << 20;
+    for number in 0..20 {
+        rig.store(entry(0, number, 100_000), false);
+    }
+    rig.store(entry(0, 20, 2 << 20), false);
+    rig.store.request(Request::Load { except: vec![] });
+    let before = rig.now;
+    let mut aside = Count::default();
+    for step in 0.. {
+        assert!(step < STEPS_MAX, "it does not come to rest");
+        rig.submit();
+        let is_bad = rig.store.flying[Lane::Read as usize].as_ref().and_then(Op::segment) == Some(own(0));
+        let fault = if is_bad { Fault::Io } else { Fault::None };
+        match rig.disk.complete(0, fault) {
+            Some(completion) => rig.store.completed(completion, rig.now),
+            None => rig.now = rig.store.next_due().unwrap_or(rig.now),
+        }
+        let events = rig.events();
+        aside += events.iter().fold(Count::default(), |sum, event| match event {
+            Event::SetAside { count, .. } => sum + *count,
+            _ => sum,
+        });
+        let loaded = events.iter().find_map(|event| match event {
+            Event::Loaded { entry, .. } => Some(entry.sequence),
+            _ => None,
+        });
+        if let Some(sequence) = loaded {
+            assert_eq!(sequence, 20);
+            break;
+        }
+    }
+    assert_eq!(aside, times(20));
+    // A minute, and then three seconds for each of some thirty windows.
+    assert!(rig.now - before < Duration::from_secs(60 + 3 * 35), "{:?}", rig.now - before);
+}
+
+#[test]
 fn where_each_segment_vanishes_a_body_is_refused() {
     let mut rig = Rig::new(SyncPolicy::Never);
     rig.request_store(entry(0, 0, 300), false);
