@@ -149,6 +149,10 @@ pub const BACKLOG_AHEAD_BODIES: usize = 2;
 pub const ADOPTED_STREAMS_MAX: usize = 512;
 /// The service refuses events that are older. Source: PutLogEvents API reference.
 pub const EVENT_AGE_MS_MAX: i64 = 14 * 24 * 60 * 60 * 1000;
+/// And those that are further ahead of its clock. Source: the same.
+pub const EVENT_AHEAD_MS_MAX: i64 = 2 * 60 * 60 * 1000;
+/// At the end a service that only ended runs knew has so long for its first answer, from the first call on.
+pub const ELSEWHERE_END_WAIT: Duration = Duration::from_secs(1);
 
 // ---- Call rate -------------------------------------------------------------------------------
 // Of one pump, once the service has throttled it. Ours; chosen with `sim fleet`, which shows what becomes of a change.

@@ -5,13 +5,14 @@
 //! or on disk alone. It leaves by being booked.
 //! This file has what comes in and goes out; `verdicts` says what an answer to a call means, `choose` which body goes
 //! next, `disk` what goes to the spool, `told` what the spool says and `backlog` what comes back, `silence` what is done
-//! while it says nothing, `refused` has what the service calls invalid, `creation` the streams and their groups, `room`
+//! while it says nothing, `elsewhere` has services that only ended runs knew, `refused` has what the service calls invalid, `creation` the streams and their groups, `room`
 //! what may be held; `view` lets others watch.
 
 mod backlog;
 mod choose;
 mod creation;
 mod disk;
+mod elsewhere;
 mod refused;
 mod room;
 mod silence;
@@ -33,6 +34,7 @@ use crate::spool::wire::Request;
 use creation::{Existence, Group};
 use disk::Disk;
 pub use disk::DiskOptions;
+use elsewhere::Services;
 pub use room::Open;
 use stream::{Call, CallState, Delivery, Stream};
 pub use view::View;
@@ -92,6 +94,9 @@ pub struct Core {
     outage_said: bool,
     /// A body got through, once.
     taken: bool,
+    /// It is at least that late where bodies were taken.
+    service_ms: Option<i64>,
+    services: Services,
     /// How many calls of any kind got through: whether one did since another was sent.
     successes: u64,
     /// The stream that is looked at first, so that all have their turn.
@@ -125,6 +130,8 @@ impl Core {
             outage_since: None,
             outage_said: false,
             taken: false,
+            service_ms: None,
+            services: Services::new(),
             successes: 0,
             turn: 0,
             backlog_turn: false,
@@ -245,13 +252,20 @@ impl Core {
         let allowed = self.rate.next_at();
         let held = self.streams.iter().filter(is_ready).filter_map(|stream| stream.hold_until.or(allowed));
         let sends = resting.chain(held).map(|at| allowed.map_or(at, |allowed| at.max(allowed)));
-        sends.chain(self.next_creation()).chain(self.next_load(now)).chain(self.next_silence()).min()
+        sends
+            .chain(self.next_creation())
+            .chain(self.next_load(now))
+            .chain(self.next_silence())
+            .chain(self.next_mute(now))
+            .min()
     }
 
     /// Holds nothing that still has to be delivered.
     pub fn is_empty(&self, now: Instant) -> bool {
-        self.calls.iter().all(Option::is_none)
-            && self.streams.iter().all(|stream| stream.resting().next().is_none())
+        let is_here =
+            |(index, stream): (usize, &Stream)| stream.resting().next().is_some() && !self.is_mute(index, now);
+        self.calls.iter().flatten().all(|call| self.is_mute(call.stream, now))
+            && !self.streams.iter().enumerate().any(is_here)
             && self.disk_is_empty(now)
     }
 

@@ -239,6 +239,8 @@ impl<'a> Shipping<'a> {
             let worked = self.pump.turn(now);
             let performed = self.perform(now.mono);
             if self.pump.is_over(now.mono) {
+                // What has not to be delivered in this run stays on disk.
+                self.give_up(now);
                 break;
             }
             if phase == Phase::Spill && self.pump.is_spilled() {

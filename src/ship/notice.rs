@@ -1,11 +1,13 @@
 //! What the ship core has to tell its user: said once per trouble, with the remedy.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::split_body::Event;
 use crate::ledger::End;
 use crate::limits::EXCERPT_CHARACTERS_MAX;
+use crate::spool::entry::Address;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
@@ -24,6 +26,11 @@ pub enum Notice {
     },
     Trouble {
         stream: String,
+        detail: String,
+    },
+    /// Where an ended run's lines are to go, nobody answers.
+    AdoptedAway {
+        address: Arc<Address>,
         detail: String,
     },
     Rejected {
@@ -97,6 +104,15 @@ impl fmt::Display for Notice {
                 "stream {stream} cannot be sent: {detail}; lines are kept and tried again slowly: mend the credentials, the \
                  IAM rights (logs:CreateLogStream, logs:PutLogEvents), the region or the names"
             ),
+            Notice::AdoptedAway { address, detail } => {
+                let Address { region, endpoint, stream, .. } = &**address;
+                let place = if endpoint.is_empty() { format!("region {region}") } else { endpoint.clone() };
+                write!(
+                    f,
+                    "what an ended run left for stream {stream} cannot be sent to {place}, where it was meant for: {detail}; \
+                     it is kept in the spool and tried again slowly"
+                )
+            }
             Notice::Rejected { stream } => write!(
                 f,
                 "CloudWatch Logs rejected events of stream {stream} for their age (older than 14 days or the group's \

@@ -216,6 +216,28 @@ fn a_run_that_cannot_deliver_either_leaves_what_it_adopted() {
 }
 
 #[test]
+fn an_endpoint_of_adopted_lines_that_never_answers_does_not_hold_up_the_end() {
+    let (place, address) = (tempfile::tempdir().unwrap(), free_address());
+    let before = leave(&address, place.path(), "first", 3000).total("/spooled");
+    // Connections are taken by the kernel, and that is all.
+    let silent = TcpListener::bind(&address).unwrap();
+    let standin = standin(&[]);
+    let run = Logpump::new("auto").into_cloudwatch(&standin.url).arg("--spool-dir").arg(place.path());
+    let ended = run.args(&["--drain-timeout", "1h"]).command(&["echo", "own"]).run();
+    let found = ["/adopted", "/spooled", "/delivered"].map(|end| ended.total(end));
+    assert_eq!(found, [before, before, (1, 4)], "{:#}\n{}", ended.report, ended.said);
+    drop(silent);
+    // Refused, which is said with the place.
+    let run = adopter("auto", &standin.url, place.path()).with_stdin();
+    let mut run = run.shell("read line").start();
+    run.wait_said(&format!("cannot be sent to http://{address}, where it was meant for"));
+    drop(run.stdin.take());
+    let ended = run.end();
+    assert!(!ended.said.contains("credentials"), "{}", ended.said);
+    assert_eq!(ended.total("/spooled"), before, "{:#}\n{}", ended.report, ended.said);
+}
+
+#[test]
 fn runs_that_adopt_at_once_deliver_each_entry_once() {
     let (place, address) = (tempfile::tempdir().unwrap(), free_address());
     const WRITERS: [&str; 4] = ["a", "b", "c", "d"];

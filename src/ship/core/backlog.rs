@@ -31,9 +31,13 @@ impl Core {
     /// At the memory's bound one body at a time comes back.
     fn may_load(&self, now: Instant) -> bool {
         // What waits of streams that stand still holds up no other.
-        let goes_on = |stream: &&Stream| !stream.is_troubled(now) && !stream.refusals.slow;
-        let ahead = self.streams.iter().filter(goes_on).map(|stream| stream.backlog.len()).sum::<usize>();
-        let is_sent = || self.calls.iter().flatten().any(|call| call.delivery.backlog);
+        let goes_on = |(index, stream): &(usize, &Stream)| {
+            !stream.is_troubled(now) && !stream.refusals.slow && !self.is_mute(*index, now)
+        };
+        let of_those = self.streams.iter().enumerate().filter(goes_on);
+        let ahead = of_those.map(|(_, stream)| stream.backlog.len()).sum::<usize>();
+        let is_sent =
+            || self.calls.iter().flatten().any(|call| call.delivery.backlog && !self.is_mute(call.stream, now));
         self.disk.is_on()
             && self.disk.loading.is_none()
             && self.disk.alone > 0
@@ -52,10 +56,12 @@ impl Core {
     }
 
     fn troubled(&self, now: Instant) -> Vec<u64> {
-        let mut keys: Vec<_> = self.streams.iter().filter(|stream| stream.is_troubled(now)).collect::<Vec<_>>();
-        keys.sort_by_key(|stream| stream.address.key());
-        keys.dedup_by_key(|stream| stream.address.key());
-        keys.into_iter().map(|stream| stream.address.key()).collect()
+        let stands_still = |(index, stream): &(usize, &Stream)| stream.is_troubled(now) || self.is_mute(*index, now);
+        let streams = self.streams.iter().enumerate().filter(stands_still);
+        let mut keys: Vec<_> = streams.map(|(_, stream)| stream.address.key()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
     }
 
     /// Nothing on disk has still to be delivered in this run: bodies of adopted streams in trouble wait for another.
@@ -65,13 +71,15 @@ impl Core {
         !self.disk.is_on() || (self.disk.searched && !self.disk.has_pending() && (self.disk.alone == 0 || tried))
     }
 
-    pub(super) fn loaded(&mut self, id: EntryId, entry: Entry, wall_ms: i64) {
+    pub(super) fn loaded(&mut self, id: EntryId, entry: Entry, now: Instant, wall_ms: i64) {
         self.disk.loading = None;
         if self.disk.silence.in_vain.remove(&id) {
             return;
         }
         self.disk.alone = self.disk.alone.saturating_sub(1);
-        let too_old = entry.last_ms < wall_ms - EVENT_AGE_MS_MAX;
+        // By what the service has shown of its own clock: ours may be years ahead.
+        let known_ms = self.service_ms.map(|service_ms| service_ms.min(wall_ms));
+        let too_old = known_ms.is_some_and(|known_ms| entry.last_ms < known_ms - EVENT_AGE_MS_MAX);
         let (index, parcel) = match self.own_stream(id, &entry.address) {
             Some(own) => (own, Parcel::back(entry)),
             None => (self.adopted_stream(&entry.address), Parcel::adopted(entry)),
@@ -90,7 +98,7 @@ impl Core {
         if too_old {
             // The service would refuse each event: the call can be spared.
             self.end(index, delivery, |_| End::TooOld);
-        } else if self.spilling {
+        } else if self.spilling || self.is_mute(index, now) {
             self.leave_on_disk(index, delivery);
         } else {
             self.streams[index].begun = true;

@@ -95,6 +95,7 @@ impl Core {
 
     fn fly(&mut self, slot: usize, stream: usize, mut delivery: Delivery, now: Instant) -> Action {
         self.rate.sent(now);
+        self.called(stream, now);
         let ledger = &mut self.books_mut(stream).ledger;
         ledger.calls += 1;
         ledger.retries += u64::from(delivery.attempts > 0);

@@ -94,6 +94,7 @@ impl Core {
     /// The answer to a CreateStream.
     pub fn stream_created(&mut self, stream: usize, answer: Answer, now: Instant) {
         self.creations_in_flight -= 1;
+        self.heard(stream, &answer);
         let group = self.streams[stream].group;
         let state = self.groups[group].state;
         match answer {
@@ -158,6 +159,7 @@ impl Core {
         })?;
         self.streams[stream].existence = Existence::BeingCreated { sent_after: self.successes };
         self.creations_in_flight += 1;
+        self.called(stream, now);
         Some(Action::CreateStream { stream, address: self.streams[stream].address.clone() })
     }
 
@@ -182,7 +184,7 @@ impl Core {
         match answer {
             Answer::Throttled => self.retry_creation(stream, Pace::Fast, false, now),
             Answer::Unavailable { detail, .. } if stream >= self.own_streams => {
-                self.say_trouble(stream, detail);
+                self.say_away(stream, detail);
                 self.retry_creation(stream, Pace::Slow, false, now);
             }
             Answer::Unavailable { detail, .. } => {

@@ -19,7 +19,7 @@ impl Core {
                 self.disk_answered(now);
                 self.refused_by_disk(ticket, why, now);
             }
-            Event::Loaded { id, entry } => self.loaded(id, *entry, wall_ms),
+            Event::Loaded { id, entry } => self.loaded(id, *entry, now, wall_ms),
             Event::Nothing => self.nothing_to_load(),
             Event::Adopted { entries, count, bytes, .. } => {
                 self.disk.alone += entries;

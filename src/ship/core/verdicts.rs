@@ -9,13 +9,16 @@ use super::creation::Existence;
 use super::stream::{Call, CallState, Delivery};
 use super::{Action, Core};
 use crate::ledger::End;
-use crate::limits::{ADOPTED_QUICK, ADOPTED_TRIES, OUTAGE_SAID_AFTER, RENEWAL_INTERVAL, THROTTLED_BEFORE_SAID};
+use crate::limits::{
+    ADOPTED_QUICK, ADOPTED_TRIES, EVENT_AHEAD_MS_MAX, OUTAGE_SAID_AFTER, RENEWAL_INTERVAL, THROTTLED_BEFORE_SAID,
+};
 
 impl Core {
     /// The answer to a Send.
     pub fn answered(&mut self, call: usize, answer: Answer, now: Instant) {
         let mut flown = self.calls[call].take().expect("an answer belongs to a call in flight");
         assert_eq!(flown.state, CallState::Flying, "a resting call was answered");
+        self.heard(flown.stream, &answer);
         if self.spilling && !matches!(answer, Answer::Accepted(_)) {
             // It is on its way to the disk, and is not sent again: it stays where it is known to be.
             flown.state = CallState::Resting { until: now, away: false };
@@ -68,6 +71,11 @@ impl Core {
         stream.in_flight -= 1;
         stream.vanished = 0;
         self.taken = true;
+        if rejected.too_new_start.is_none() {
+            // So much is proved of the time there: else the service would have refused its last event.
+            let at_least = call.delivery.parcel.entry.last_ms - EVENT_AHEAD_MS_MAX;
+            self.service_ms = Some(self.service_ms.map_or(at_least, |before| before.max(at_least)));
+        }
         if !rejected.none() && !std::mem::replace(&mut stream.rejection_said, true) {
             let stream = stream.name().to_owned();
             self.outbox.push_back(Action::Say(Notice::Rejected { stream }));
@@ -96,18 +104,6 @@ impl Core {
         if matters && !std::mem::replace(&mut self.outage_said, true) {
             self.outbox.push_back(Action::Say(Notice::Outage { detail }));
         }
-    }
-
-    /// What an ended run left may be for another region or endpoint: it holds up nothing of ours, and waits on disk.
-    pub(super) fn adopted_is_away(&mut self, stream: usize, detail: String, now: Instant) {
-        self.hold(stream, now);
-        self.say_trouble(stream, detail);
-    }
-
-    /// Another service than our own streams'.
-    pub(super) fn is_elsewhere(&self, stream: usize) -> bool {
-        let (own, other) = (&self.streams[0].address, &self.streams[stream].address);
-        (&own.region, &own.endpoint) != (&other.region, &other.endpoint)
     }
 
     /// A call got through: whatever rested because the service was away may go.

@@ -1,7 +1,8 @@
 //! What ended runs left, and streams in trouble.
 
 use super::*;
-use crate::limits::{ADOPTED_QUICK, ADOPTED_TRIES};
+use crate::limits::{ADOPTED_QUICK, ADOPTED_TRIES, ELSEWHERE_END_WAIT, EVENT_AHEAD_MS_MAX};
+use crate::ship::answer::Rejected;
 
 fn adopted(stream: &str, name: &str, last_ms: i64) -> Entry {
     Entry {
@@ -20,6 +21,9 @@ fn adopted(stream: &str, name: &str, last_ms: i64) -> Entry {
 #[test]
 fn what_an_ended_run_left_goes_where_it_was_meant_for_and_too_old_events_cost_no_call() {
     let mut desk = Desk::new(1, with_disk(2, 2, false));
+    // The service knows what time it is, and we know that it does.
+    desk.offer(0, ["own"]);
+    desk.answer("own", ok());
     desk.hear(Event::Adopted { run: 1, entries: 2, count: Count::new(4, 20), bytes: 1000 });
     desk.act();
     let load = |desk: &mut Desk| matches!(desk.asked.pop_front(), Some(Request::Load { .. }));
@@ -27,7 +31,10 @@ fn what_an_ended_run_left_goes_where_it_was_meant_for_and_too_old_events_cost_no
     let id = |index| EntryId { run: 1, segment: 0, index };
     // Not our own spool: `Done` is looked up there.
     desk.kept = (0..2).map(|_| Kept { entry: Arc::new(adopted("s", "x", 0)), with_ship: true, done: false }).collect();
-    desk.hear(Event::Loaded { id: id(0), entry: Box::new(adopted("s", "old", WALL_MS - EVENT_AGE_MS_MAX - 1)) });
+    desk.hear(Event::Loaded {
+        id: id(0),
+        entry: Box::new(adopted("s", "old", WALL_MS - EVENT_AHEAD_MS_MAX - EVENT_AGE_MS_MAX - 1)),
+    });
     desk.act();
     assert!(load(&mut desk) && desk.kept[0].done);
     desk.hear(Event::Loaded { id: id(1), entry: Box::new(adopted("s", "young", WALL_MS)) });
@@ -40,6 +47,58 @@ fn what_an_ended_run_left_goes_where_it_was_meant_for_and_too_old_events_cost_no
     assert_eq!((ledger.adopted.lines, ledger.spooled, desk.kept[1].done), (4, Count::default(), true));
     assert_eq!((ledger.ended(End::TooOld).lines, ledger.ended(End::Delivered).lines), (2, 2));
     assert!(desk.core.is_empty(desk.now));
+}
+
+#[test]
+fn events_that_are_too_old_by_our_clock_alone_are_the_services_to_refuse() {
+    let mut desk = Desk::new(1, with_disk(2, 2, false));
+    desk.hear(Event::Adopted { run: 1, entries: 1, count: Count::new(2, 10), bytes: 1000 });
+    desk.act();
+    desk.kept = vec![Kept { entry: Arc::new(adopted("s", "x", 0)), with_ship: true, done: false }];
+    let id = EntryId { run: 1, segment: 0, index: 0 };
+    // Our own clock may be years ahead, and its lines are refused for that.
+    desk.offer(0, ["own"]);
+    let too_new = Answer::Accepted(Rejected { too_new_start: Some(0), ..Rejected::default() });
+    desk.answer("own", too_new);
+    desk.hear(Event::Loaded { id, entry: Box::new(adopted("s", "old", WALL_MS - 100 * EVENT_AGE_MS_MAX)) });
+    desk.act();
+    desk.core.stream_created(1, ok(), desk.now);
+    assert_eq!(desk.act(), ["old"]);
+    desk.answer("old", ok());
+    assert_eq!(desk.core.adopted_ledger().ended(End::Delivered).lines, 2);
+}
+
+#[test]
+fn at_the_end_a_service_that_has_never_answered_is_not_waited_for() {
+    let mut desk = Desk::new(1, with_disk(4, 4, false));
+    desk.hear(Event::Adopted { run: 1, entries: 3, count: Count::new(6, 30), bytes: 1000 });
+    desk.act();
+    desk.kept = (0..3).map(|_| Kept { entry: Arc::new(adopted("s", "x", 0)), with_ship: true, done: false }).collect();
+    let bring = |desk: &mut Desk, index: u32, stream: &str| {
+        let mut entry = adopted(stream, "x", WALL_MS);
+        entry.address = Arc::new(Address { endpoint: "http://old".into(), ..(*entry.address).clone() });
+        desk.kept[index as usize].entry = Arc::new(entry.clone());
+        assert!(matches!(desk.asked.pop_front(), Some(Request::Load { .. })));
+        desk.hear(Event::Loaded { id: EntryId { run: 1, segment: 0, index }, entry: Box::new(entry) });
+        desk.act();
+    };
+    bring(&mut desk, 0, "s");
+    bring(&mut desk, 1, "s");
+    // Its creation hangs. Another stream has not even been loaded.
+    desk.core.drain(desk.now);
+    desk.act();
+    assert!(!desk.core.is_empty(desk.now));
+    assert_eq!(desk.core.next_due(desk.now), Some(desk.now + ELSEWHERE_END_WAIT));
+    desk.now += ELSEWHERE_END_WAIT;
+    desk.act();
+    bring(&mut desk, 2, "t");
+    assert!(!desk.core.is_empty(desk.now));
+    assert!(matches!(desk.asked.pop_front(), Some(Request::Load { except }) if except.len() == 2));
+    desk.hear(Event::Nothing);
+    assert!(desk.core.is_empty(desk.now));
+    desk.core.give_up(End::Shutdown);
+    let ledger = desk.core.adopted_ledger();
+    assert_eq!((ledger.spooled, ledger.in_memory), (Count::new(6, 30), Count::default()));
 }
 
 /// What an ended run left of a stream that is not ready yet comes back, each from its place; then the stream is ready.
