@@ -244,10 +244,6 @@ impl Core {
     /// It lies on disk, and need not be in memory as well.
     pub(super) fn leave_on_disk(&mut self, index: usize, delivery: Delivery) {
         let entry = delivery.entry.expect("it is on disk");
-        if delivery.maybe_stored && self.spilling {
-            // The next run sends it, and does not know.
-            self.books_mut(index).ledger.duplicates += delivery.parcel.events() as u64;
-        }
         self.free_bytes(index, delivery.parcel.memory_bytes());
         self.streams[index].disk.leave_alone(delivery.number);
         self.left_on_disk(index, &delivery);

@@ -360,8 +360,8 @@ fn a_hold_that_is_over_while_its_stream_is_missing_does_not_have_the_loop_spin()
     assert_eq!(desk.act(), [""; 0]);
 }
 
-#[test]
-fn a_body_whose_answer_was_lost_counts_as_doubled_also_when_it_was_on_disk_meanwhile() {
+/// Its body a4 was sent twice, its first answer was lost, and now it is on disk.
+fn desk_with_one_that_may_be_stored() -> Desk {
     let mut desk = Desk::new(1, with_disk(1, 1, false));
     desk.offer(0, ["a1", "a2", "a3", "a4"]);
     desk.spool_works_on();
@@ -373,13 +373,29 @@ fn a_body_whose_answer_was_lost_counts_as_doubled_also_when_it_was_on_disk_meanw
     desk.answer("a4", lost());
     desk.now = desk.core.next_due(desk.now).expect("it is tried again");
     desk.act();
-    let before = desk.core.streams[0].books.ledger.duplicates;
     desk.answer("a4", denied());
     assert!(desk.on_disk().contains(&"a4".to_owned()), "{:?}", desk.on_disk());
+    assert_eq!(desk.core.streams[0].books.ledger.duplicates, 1);
     desk.spool_works_on();
     desk.now = desk.core.next_due(desk.now).expect("a hold ends");
+    desk
+}
+
+#[test]
+fn a_body_whose_answer_was_lost_counts_as_doubled_also_when_it_was_on_disk_meanwhile() {
+    let mut desk = desk_with_one_that_may_be_stored();
     desk.act();
     desk.spool_works_on();
     assert_eq!(desk.sent[0].1, "a4");
-    assert_eq!((before, desk.core.streams[0].books.ledger.duplicates), (1, 2));
+    assert_eq!(desk.core.streams[0].books.ledger.duplicates, 2);
+}
+
+#[test]
+fn what_is_left_for_another_run_does_not_count_as_sent_again() {
+    let mut desk = desk_with_one_that_may_be_stored();
+    desk.act();
+    desk.core.spill();
+    desk.spool_works_on();
+    assert!(desk.sent.is_empty() && desk.on_disk().contains(&"a4".to_owned()), "{:?}", desk.on_disk());
+    assert_eq!(desk.core.streams[0].books.ledger.duplicates, 1);
 }
