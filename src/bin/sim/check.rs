@@ -18,8 +18,10 @@ pub struct Ending {
     pub run: u32,
     pub gave_up: bool,
     pub may_drop: bool,
-    /// A wrong name was called right again, or what was spooled could not be read.
+    /// A wrong name was called right again, or the disk failed to read for long.
     pub may_lose: bool,
+    /// Something was set aside.
+    pub may_be_unreadable: bool,
 }
 
 /// The books of one of a run's own streams. `put`: what its child put into the ring.
@@ -33,7 +35,7 @@ pub fn check_ledger(log: &Log, ledger: &Ledger, put: Count, seen: &Seen, ending:
         return Err(format!("{name}: {:?} in memory at the end", ledger.in_memory));
     }
     let (ended, open) = log.truth.ended(ending.run);
-    let lines_count = !(ending.gave_up && log.truth.has_pieces(ending.run));
+    let lines_count = !((ending.gave_up || ending.may_be_unreadable) && log.truth.has_pieces(ending.run));
     let same = |one: Count, other: Count| one.bytes == other.bytes && (one.lines == other.lines || !lines_count);
     let mut booked_open = ledger.spooled;
     for end in End::ALL {
@@ -50,6 +52,7 @@ pub fn check_ledger(log: &Log, ledger: &Ledger, put: Count, seen: &Seen, ending:
         let allowed = match end {
             End::SpoolFull | End::DiskSlow | End::NoSpool | End::CpuShort => ending.may_drop,
             End::Shutdown => ending.gave_up,
+            End::Unreadable => ending.may_be_unreadable,
             End::Invalid => ending.had_invalid,
             End::NoSink | End::Internal => false,
             _ => true,
@@ -84,6 +87,10 @@ pub fn check_adopted(ledger: &Ledger, watch: &Watch) -> Result<(), String> {
             return Err(format!("{name}: {happened:?} ended {end:?}, {booked:?} is in the books"));
         }
     }
+    let (happened, booked) = (watch.set_aside[1], ledger.ended(End::Unreadable));
+    if happened != booked {
+        return Err(format!("{name}: {happened:?} cannot be read, {booked:?} is in the books"));
+    }
     check_calls(name, ledger, &watch.adopted)
 }
 
@@ -99,7 +106,8 @@ fn check_calls(name: &str, ledger: &Ledger, seen: &Seen) -> Result<(), String> {
 /// Whatever could be delivered was.
 fn check_good(log: &Log, run: u32) -> Result<(), String> {
     let truth = &log.truth;
-    let left = |event: &&Event| truth.run_of(event) == run && event.end.is_none() && !event.poisoned;
+    let is_open = |event: &&Event| event.end.is_none() && !event.poisoned && !event.spoiled;
+    let left = |event: &&Event| truth.run_of(event) == run && is_open(event);
     match truth.events.iter().find(left) {
         Some(event) => Err(format!("line {} of {}, which is good, was not delivered", event.line, log.name)),
         None => Ok(()),

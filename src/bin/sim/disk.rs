@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use crate::plan::Phase;
 
 /// A file system writes, and loses, this much at a time.
 const BLOCK_BYTES: usize = 4096;
+const EIO: i32 = 5;
 
 #[derive(Default)]
 struct File {
@@ -24,6 +26,8 @@ struct File {
     named: bool,
     /// What stood behind its end before it was cut, and may stand there again after a power loss.
     ghost: Vec<u8>,
+    /// EIO, for ever.
+    bad: Vec<Range<usize>>,
 }
 
 pub struct Disk {
@@ -31,6 +35,8 @@ pub struct Disk {
     files: BTreeMap<(u64, String), File>,
     /// Deleted, and not yet for good.
     unlinked: BTreeMap<(u64, String), File>,
+    /// Removed by somebody else: who has one open may go on writing to it.
+    orphans: BTreeMap<(u64, String), File>,
     bad: Vec<Phase>,
     random: Rng,
     /// The file system is full beyond, while it is.
@@ -50,6 +56,7 @@ impl Disk {
         Disk {
             files: BTreeMap::new(),
             unlinked: BTreeMap::new(),
+            orphans: BTreeMap::new(),
             bad: Vec::new(),
             random: Rng::with_seed(seed ^ 0xD15C),
             room_bytes: usize::MAX,
@@ -103,9 +110,10 @@ impl Disk {
     // ---- operations --------------------------------------------------------------------------
 
     /// An operation begins.
-    pub fn submit(&mut self, op: &Op, runs: &[u64]) -> Fate {
+    pub fn submit(&mut self, op: &Op, runs: &[u64], now: Duration) -> Fate {
         let random = &mut self.random;
-        let fault = self.bad.iter().find(|bad| random.f64() < bad.share).map(|bad| bad.fault);
+        let phase = self.bad.iter().find(|bad| random.f64() < bad.share);
+        let (fault, until) = phase.map_or((None, now), |phase| (Some(phase.fault), phase.to));
         let micros = match op {
             Op::Sync { .. } => 500..8_000,
             _ => 20..500,
@@ -113,6 +121,9 @@ impl Disk {
         let mut after = Duration::from_micros(self.random.u64(micros));
         if fault == Some(Fault::DiskSlow) {
             after += Duration::from_millis(self.random.u64(0..5_000));
+        }
+        if fault == Some(Fault::DiskStuck) {
+            after += until.saturating_sub(now);
         }
         let length =
             op.segment().and_then(|segment| self.files.get(&name(segment, runs))).map_or(0, |it| it.bytes.len());
@@ -159,7 +170,7 @@ impl Disk {
             let some = self.random.usize(0..=size);
             self.write(op, some, runs);
         }
-        io::Error::from_raw_os_error(5)
+        io::Error::from_raw_os_error(EIO)
     }
 
     /// The first `most` bytes of what is to be written.
@@ -173,11 +184,10 @@ impl Disk {
             _ => return None,
         };
         let is_journal = key.1.ends_with(".done");
-        let mut file = self.files.get_mut(&key);
-        if file.is_none() && is_journal {
-            file = Some(self.files.entry(key).or_default());
-        }
-        let file = file?;
+        let file = match is_journal {
+            true => self.files.entry(key).or_default(),
+            false => self.files.get_mut(&key).or(self.orphans.get_mut(&key))?,
+        };
         let mut at = at as usize;
         if is_journal {
             // Behind one that a power loss has torn.
@@ -205,7 +215,7 @@ impl Disk {
             Op::Create(_) if self.files.contains_key(&key) => return Err(ErrorKind::AlreadyExists.into()),
             Op::Create(_) => drop(self.files.insert(key, File::default())),
             Op::Truncate { length, .. } => {
-                let file = self.files.get_mut(&key).ok_or_else(missing)?;
+                let file = self.files.get_mut(&key).or(self.orphans.get_mut(&key)).ok_or_else(missing)?;
                 file.ghost = file.bytes.split_off(file.bytes.len().min(*length as usize));
                 file.durable = file.durable.min(file.bytes.len());
             }
@@ -223,16 +233,19 @@ impl Disk {
                 let file = self.files.get(&key).ok_or_else(missing)?;
                 let from = file.bytes.len().min(*at as usize);
                 let to = file.bytes.len().min(from + bytes);
+                file.readable(from..to)?;
                 return Ok(Outcome::Read(Bytes::copy_from_slice(&file.bytes[from..to])));
             }
             Op::ReadJournal { segment } => {
                 let file = self.files.get(&journal(segment));
+                file.map_or(Ok(()), |file| file.readable(0..file.bytes.len()))?;
                 let bytes = file.map_or(Bytes::new(), |file| Bytes::copy_from_slice(&file.bytes));
                 return Ok(Outcome::Read(bytes));
             }
             Op::CopyAside { segment, at, bytes } => {
                 let file = self.files.get(&key).ok_or_else(missing)?;
                 let (from, to) = (*at as usize, file.bytes.len().min((*at + *bytes) as usize));
+                file.readable(from..to)?;
                 let copy = File { bytes: file.bytes[from..to].to_vec(), ..File::default() };
                 self.files.insert((key.0, format!("{:08}.{at}.aside", segment.segment)), copy);
             }
@@ -263,6 +276,37 @@ impl Disk {
         let Some(file) = self.files.remove(&key) else { return false };
         self.unlinked.insert(key, file);
         true
+    }
+
+    // ---- what somebody, or something, does to files ------------------------------------------
+
+    /// A share of them, by run and name, is struck.
+    pub fn strike(&mut self, phase: Phase) -> Vec<(u64, String)> {
+        let is_ours = |name: &str| name.ends_with(".seg") || name.ends_with(".done");
+        let mut struck: Vec<_> = self.files.keys().filter(|(_, name)| is_ours(name)).cloned().collect();
+        struck.retain(|_| self.random.f64() < phase.share);
+        for key in &struck {
+            match phase.fault {
+                Fault::Removed => self.orphans.extend(self.files.remove_entry(key)),
+                _ => self.spoil(key, phase.fault),
+            }
+        }
+        struck
+    }
+
+    fn spoil(&mut self, key: &(u64, String), fault: Fault) {
+        let (Some(file), random) = (self.files.get_mut(key), &mut self.random) else { return };
+        let length = file.bytes.len();
+        if length == 0 {
+            return;
+        }
+        let from = random.usize(0..length) / BLOCK_BYTES * BLOCK_BYTES;
+        let to = length.min(from + BLOCK_BYTES * random.usize(1..4));
+        match fault {
+            Fault::BadPlace => file.bad.push(from..to),
+            _ if random.bool() => file.bytes[from..to].fill(0),
+            _ => file.bytes[random.usize(from..to)] ^= 1 << random.u32(0..8),
+        }
     }
 
     // ---- crashes -----------------------------------------------------------------------------
@@ -306,6 +350,13 @@ impl Disk {
             (file.durable, file.named) = (length, true);
             file.ghost.clear();
         }
+    }
+}
+
+impl File {
+    fn readable(&self, range: Range<usize>) -> io::Result<()> {
+        let is_bad = self.bad.iter().any(|bad| bad.start < range.end && range.start < bad.end);
+        if is_bad { Err(io::Error::from_raw_os_error(EIO)) } else { Ok(()) }
     }
 }
 

@@ -41,6 +41,7 @@ impl World<'_> {
         if fault == Fault::PowerLost {
             self.disk.lose_power();
             noted_until = Duration::ZERO;
+            self.watch.power_lost = true;
             self.watch.may_lose_spooled |= self.plan.spool.is_some_and(|spool| spool.sync != SyncPolicy::Always);
         }
         self.watch.not_noted(if self.watch.disk_failed { Duration::ZERO } else { noted_until });
@@ -58,7 +59,8 @@ impl World<'_> {
             run: run.number,
             gave_up,
             may_drop: self.plan.when_full == WhenFull::Drop,
-            may_lose: wrong_name || self.watch.set_aside > 0,
+            may_lose: wrong_name || self.watch.may_give_reads_up,
+            may_be_unreadable: self.watch.set_aside[0] != Count::default(),
             had_invalid: wrong_name || self.plan.poison,
         };
         for (stream, ledger) in ledgers.own.iter().enumerate() {
@@ -72,6 +74,11 @@ impl World<'_> {
                 return Err(format!("{} followed a clock that was never set back", log.name));
             }
             self.clock_steps[index] += ledger.clock_steps;
+        }
+        let unreadable: u64 = ledgers.own.iter().map(|ledger| ledger.ended(End::Unreadable).bytes).sum();
+        if unreadable != self.watch.set_aside[0].bytes {
+            let told = self.watch.set_aside[0];
+            return Err(format!("{unreadable} bytes are booked as unreadable, of {told:?}"));
         }
         check::check_adopted(&ledgers.adopted, &self.watch)
     }
@@ -106,9 +113,10 @@ impl World<'_> {
         let wrong_name = self.plan.phases.iter().any(|phase| phase.fault == Fault::WrongName);
         for (index, log) in self.watch.logs.iter().enumerate() {
             check::check_reader(log, self.clock_steps[index], self.watch.clock_went_back)?;
-            let lost = |event: &Event| event.spooled && event.end.is_none() && event.stored == 0 && !event.poisoned;
+            let is_left = |event: &Event| event.end.is_none() && event.stored == 0 && !event.poisoned;
+            let lost = |event: &Event| event.spooled && !event.spoiled && is_left(event);
             let lost = log.truth.events.iter().position(lost);
-            let excused = self.watch.may_lose_spooled || self.watch.set_aside > 0 || wrong_name;
+            let excused = self.watch.may_lose_spooled || self.watch.may_give_reads_up || wrong_name;
             if let Some(event) = lost.filter(|_| !excused) {
                 return Err(format!("event {event} of {} was spooled, and is lost", log.name));
             }

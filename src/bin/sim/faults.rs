@@ -32,7 +32,15 @@ pub enum Fault {
     DiskFull,
     /// EIO.
     DiskFailed,
+    /// What is begun comes to its end when the disk answers again.
+    DiskStuck,
     ShortWrite,
+    /// A part of a file cannot be read any more.
+    BadPlace,
+    /// A part of a file is not what was written.
+    Damaged,
+    /// A file is gone.
+    Removed,
     /// kill -9 of logpump, and a restart.
     Killed,
     /// The same, and what was not made durable is gone.
@@ -46,7 +54,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Fault; 25] = [
+    pub const ALL: [Fault; 29] = [
         Fault::Throttled,
         Fault::Away,
         Fault::Failed,
@@ -66,7 +74,11 @@ impl Fault {
         Fault::DiskSlow,
         Fault::DiskFull,
         Fault::DiskFailed,
+        Fault::DiskStuck,
         Fault::ShortWrite,
+        Fault::BadPlace,
+        Fault::Damaged,
+        Fault::Removed,
         Fault::Killed,
         Fault::PowerLost,
         Fault::Drained,
@@ -75,7 +87,11 @@ impl Fault {
     ];
 
     /// What lasts for a while and strikes a share of the disk's operations.
-    pub const OF_DISKS: [Fault; 4] = [Fault::DiskSlow, Fault::DiskFull, Fault::DiskFailed, Fault::ShortWrite];
+    pub const OF_DISKS: [Fault; 5] =
+        [Fault::DiskSlow, Fault::DiskFull, Fault::DiskFailed, Fault::DiskStuck, Fault::ShortWrite];
+
+    /// What happens to a share of the spool's files, at once and for ever.
+    pub const OF_FILES: [Fault; 3] = [Fault::BadPlace, Fault::Damaged, Fault::Removed];
 
     /// What lasts for a while and strikes a share of the calls.
     pub const OF_CALLS: [Fault; 10] = [

@@ -186,6 +186,15 @@ impl World<'_> {
         if Fault::OF_DISKS.contains(&phase.fault) {
             return self.disk.begin(phase);
         }
+        if Fault::OF_FILES.contains(&phase.fault) {
+            let struck = self.disk.strike(phase);
+            if !struck.is_empty() {
+                self.watch.struck(&struck);
+                self.watch.disk_failed = true;
+                self.met(&[phase.fault], run);
+            }
+            return;
+        }
         if matches!(phase.fault, Fault::GroupMissing | Fault::StreamDeleted) {
             self.met(&[phase.fault], run);
         }
@@ -201,13 +210,8 @@ impl World<'_> {
             run.ship_bell.ring();
         }
         for event in spool.events.iter().skip(told) {
-            match event {
-                Event::Stored { ticket, .. } => {
-                    let body = &run.tickets[ticket];
-                    self.watch.stored(body);
-                }
-                Event::SetAside { .. } => self.watch.set_aside += 1,
-                _ => {}
+            if let Event::Stored { ticket, id, .. } = event {
+                self.watch.stored(&run.tickets[ticket], spool.run(), id.segment);
             }
         }
         for later in later {

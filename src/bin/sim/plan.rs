@@ -10,6 +10,8 @@ use crate::faults::Fault;
 
 /// What one visit of a ring makes, at most: beside it, bodies have what is left of their memory.
 const VISIT_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// A little less than the product's.
+const READS_GIVEN_UP_AFTER: Duration = Duration::from_secs(55);
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 #[derive(Debug, Clone)]
@@ -91,6 +93,7 @@ impl Plan {
         }
         let mut phases: Vec<_> = (0..random.u32(0..9)).map(|_| phase(&mut random, &Fault::OF_CALLS, horizon)).collect();
         phases.extend((0..random.u32(0..4)).map(|_| phase(&mut random, &Fault::OF_DISKS, horizon)));
+        phases.extend((0..random.u32(0..3)).map(|_| phase(&mut random, &Fault::OF_FILES, horizon)));
         let calm_at = phases.iter().map(|phase| phase.to).max().unwrap_or_default();
         let clock_steps = match random.u32(0..2) {
             0 => (0..random.u32(1..6)).map(|_| (horizon.mul_f64(random.f64()), clock_step(&mut random))).collect(),
@@ -128,6 +131,14 @@ impl Plan {
             stop_after: horizon.mul_f64(0.5 + random.f64() * 2.0),
             calm_at,
         }
+    }
+}
+
+impl Plan {
+    /// A place that cannot be read for a minute counts as lost.
+    pub fn may_give_reads_up(&self) -> bool {
+        let failing = self.phases.iter().filter(|phase| phase.fault == Fault::DiskFailed);
+        failing.map(|phase| phase.to - phase.from).sum::<Duration>() > READS_GIVEN_UP_AFTER
     }
 }
 

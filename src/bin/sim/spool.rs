@@ -48,6 +48,11 @@ impl Spool {
         }
     }
 
+    /// The run's own.
+    pub fn run(&self) -> u64 {
+        self.runs[0]
+    }
+
     pub fn send(&mut self, request: Request) {
         self.requests.push_back(request);
     }
@@ -60,7 +65,7 @@ impl Spool {
     pub fn turn(&mut self, disk: &mut Disk, clock: &Clock, later: &mut Vec<Later>, met: &mut Vec<Fault>) -> bool {
         self.requests.drain(..).for_each(|request| self.store.request(request));
         while let Some(op) = self.store.next_op(clock.mono()) {
-            let fate = disk.submit(&op, &self.runs);
+            let fate = disk.submit(&op, &self.runs, clock.now);
             met.extend(fate.fault);
             later.push(Later::Done(op.lane(), fate.after));
             let lane = op.lane() as usize;

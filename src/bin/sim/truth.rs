@@ -16,8 +16,9 @@ pub struct Event {
     pub text_bytes: u32,
     /// The service refuses any call that has it.
     pub poisoned: bool,
-    /// The spool said that it has it.
+    /// The spool said that it has it; and something happened to that.
     pub spooled: bool,
+    pub spoiled: bool,
     /// The body that it was last sent in, by hash; 0 before.
     pub body: u64,
     pub timestamp_ms: i64,
@@ -70,6 +71,7 @@ impl Truth {
                 text_bytes,
                 poisoned,
                 spooled: false,
+                spoiled: false,
                 body: 0,
                 timestamp_ms: 0,
                 flying: false,

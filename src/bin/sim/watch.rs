@@ -52,13 +52,25 @@ pub struct Watch {
     pub clock_went_back: bool,
     /// The disk did not do what it was asked to.
     pub disk_failed: bool,
+    pub power_lost: bool,
     /// Power was lost, and the spool did not sync before it said that it has something.
     pub may_lose_spooled: bool,
-    /// How often the spool could not read what it had.
-    pub set_aside: u64,
+    /// What it was told, in this run, that the spool cannot read any more: of its own, and of what was adopted.
+    pub set_aside: [Count; 2],
+    /// The disk fails to read so long that this may be any.
+    pub may_give_reads_up: bool,
+    on_disk: OnDisk,
     bodies: HashMap<u64, Rc<Body>>,
     /// Bodies that this run sent.
     sent: HashMap<u64, Sent>,
+}
+
+/// By run and segment.
+#[derive(Default)]
+struct OnDisk {
+    bodies: HashMap<(u64, u32), Vec<Rc<Body>>>,
+    /// Something happened to these.
+    spoiled: HashSet<(u64, u32)>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -106,6 +118,7 @@ impl Watch {
         self.own.fill(Seen::default());
         self.adopted = Seen::default();
         self.adopted_ends = Default::default();
+        self.set_aside = Default::default();
     }
 
     /// Any body that leaves the pump, to be sent or stored.
@@ -292,10 +305,46 @@ impl Watch {
         events.filter(|event| event.ended_at >= from).for_each(|event| event.ended_at = Duration::MAX);
     }
 
-    /// The spool says that it has this.
-    pub fn stored(&mut self, body: &Body) {
+    /// The spool says that it has this, in this segment of this run.
+    pub fn stored(&mut self, body: &Rc<Body>, run: u64, segment: u32) {
+        let place = (run, segment);
+        let spoiled = self.on_disk.spoiled.contains(&place);
         for event in body.events() {
-            self.logs[body.log].truth.events[event as usize].spooled = true;
+            let event = &mut self.logs[body.log].truth.events[event as usize];
+            event.spooled = true;
+            event.spoiled |= spoiled;
+        }
+        self.on_disk.bodies.entry(place).or_default().push(body.clone());
+    }
+
+    /// Something happened to these files of the spool.
+    pub fn struck(&mut self, files: &[(u64, String)]) {
+        for (run, name) in files {
+            let Some(segment) = name.strip_suffix(".seg") else {
+                self.not_noted(Duration::ZERO);
+                continue;
+            };
+            let place = (*run, segment.parse().expect("a segment's name is a number"));
+            self.on_disk.spoiled.insert(place);
+            for body in self.on_disk.bodies.get(&place).into_iter().flatten() {
+                for event in body.events() {
+                    self.logs[body.log].truth.events[event as usize].spoiled = true;
+                }
+            }
+        }
+    }
+
+    /// logpump is told that this cannot be read any more, of its own or of an adopted run.
+    pub fn set_aside(&mut self, own: bool, what: &str, count: Count) -> Result<(), String> {
+        self.set_aside[usize::from(!own)] += count;
+        let file = what.split(".seg").next().and_then(|name| name.split_once('/'));
+        let place = file.and_then(|(run, name)| Some((u64::from_str_radix(run, 16).ok()?, name.parse().ok()?)));
+        let place = place.ok_or_else(|| format!("which segment is set aside? {what}"))?;
+        let may = self.on_disk.spoiled.contains(&place) || self.may_give_reads_up || (self.power_lost && !own);
+        if may || count == Count::default() {
+            Ok(())
+        } else {
+            Err(format!("{count:?} are called unreadable, and nothing happened to them: {what}"))
         }
     }
 

@@ -109,6 +109,7 @@ pub fn simulate(plan: &Plan, cover: &mut Coverage) -> Result<Summary, String> {
         clock_steps: Vec::new(),
         turns: 0,
     };
+    world.watch.may_give_reads_up = plan.may_give_reads_up();
     for phase in &plan.phases {
         world.queue.push(phase.from, Happening::Begins(*phase));
         world.queue.push(phase.to, Happening::Ends(*phase));
@@ -229,7 +230,7 @@ impl World<'_> {
             if run.spilling {
                 run.pump.spill();
             }
-            let heard = self.hear_spool(run);
+            let heard = self.hear_spool(run)?;
             let worked = run.pump.turn(self.clock.both());
             let performed = self.perform(run)?;
             self.look(run)?;
@@ -246,8 +247,8 @@ impl World<'_> {
         }
     }
 
-    fn hear_spool(&mut self, run: &mut Run) -> bool {
-        let Some(spool) = &mut run.spool else { return false };
+    pub fn hear_spool(&mut self, run: &mut Run) -> Result<bool, String> {
+        let Some(spool) = &mut run.spool else { return Ok(false) };
         let mut heard = false;
         while let Some(event) = spool.events.pop_front() {
             heard = true;
@@ -260,12 +261,14 @@ impl World<'_> {
                     event => println!("{event:?}"),
                 }
             }
-            if let Event::Loaded { entry, .. } = &event {
-                self.watch.loaded(entry, self.clock.wall_ms(), self.clock.now);
+            match &event {
+                Event::Loaded { entry, .. } => self.watch.loaded(entry, self.clock.wall_ms(), self.clock.now),
+                Event::SetAside { run, what, count, .. } => self.watch.set_aside(*run == 0, what, *count)?,
+                _ => {}
             }
             run.pump.spooled(event, self.clock.both());
         }
-        heard
+        Ok(heard)
     }
 
     fn perform(&mut self, run: &mut Run) -> Result<bool, String> {
