@@ -23,6 +23,7 @@ impl World<'_> {
     /// kill -9, or worse: all memory is gone. What the children have not written is written by those of the next run.
     pub fn crash(&mut self, mut run: Run, profiles: &[Profile], fault: Fault) -> Result<Vec<Profile>, String> {
         self.met(&[fault], &run);
+        self.crashes += 1;
         let left = |(child, profile): (&Child, &Profile)| Profile { lines: child.unwritten_lines(), ..*profile };
         let profiles = run.children.iter().zip(profiles).map(left).collect();
         for (child, log) in run.children.iter().zip(&run.logs) {
@@ -109,7 +110,7 @@ impl World<'_> {
 
     /// All runs are over: what a reader finds.
     pub fn sum_up(&mut self) -> Result<Summary, String> {
-        let mut summary = Summary { turns: self.turns, ..Summary::default() };
+        let mut summary = Summary { turns: self.turns, crashes: self.crashes, ..Summary::default() };
         let wrong_name = self.plan.phases.iter().any(|phase| phase.fault == Fault::WrongName);
         for (index, log) in self.watch.logs.iter().enumerate() {
             check::check_reader(log, self.clock_steps[index], self.watch.clock_went_back)?;

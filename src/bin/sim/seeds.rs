@@ -40,12 +40,15 @@ pub fn run(options: &Options) -> ExitCode {
     let began = Instant::now();
     let mut cover = Coverage::default();
     let mut sum = Summary::default();
+    let (mut lines_min, mut uncrashed) = (u64::MAX, 0);
     for seed in first..first + count {
         match one(seed, options, &mut cover) {
             Ok(summary) => {
                 sum.turns += summary.turns;
                 sum.events += summary.events;
                 sum.lines += summary.lines;
+                lines_min = lines_min.min(summary.lines);
+                uncrashed += u64::from(summary.crashes == 0);
                 sum.digest ^= summary.digest;
             }
             Err(what) => {
@@ -56,6 +59,7 @@ pub fn run(options: &Options) -> ExitCode {
     }
     if options.seed.is_none() {
         cover.print(count);
+        println!("a seed has {lines_min} lines at the least; {uncrashed} seeds had no crash");
     }
     println!(
         "{count} seeds from {first} on, {} lines, {} turns, digest {:016x}: nothing found in {:.1} s",

@@ -40,6 +40,30 @@ pub struct Event {
     pub first_stored: u64,
 }
 
+impl Event {
+    fn new(line: u32, piece: &Piece, poisoned: bool) -> Event {
+        Event {
+            line,
+            raw_bytes: piece.raw_bytes,
+            text_bytes: piece.text_bytes as u32,
+            poisoned,
+            spooled: false,
+            spoiled: false,
+            body: 0,
+            timestamp_ms: 0,
+            flying: false,
+            sent_in: None,
+            refused_alone: false,
+            maybe_stored: false,
+            ended_at: Duration::ZERO,
+            may_double: 0,
+            end: None,
+            stored: 0,
+            first_stored: 0,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 pub struct Line {
     pub events: u32,
@@ -60,30 +84,10 @@ impl Truth {
     pub fn wrote(&mut self, raw: &[u8], run: u32, poisoned: bool) {
         let before = self.events.len();
         let line = self.lines.len() as u32;
-        text::pieces(raw, &mut |Piece { hash, text_bytes, raw_bytes }| {
-            let index = self.events.len() as u32;
-            let text_bytes = text_bytes as u32;
-            let twin = self.by_text.insert(hash, index);
+        text::pieces(raw, &mut |piece| {
+            let twin = self.by_text.insert(piece.hash, self.events.len() as u32);
             assert!(twin.is_none(), "the simulation wrote the same text twice, or two texts have one hash");
-            self.events.push(Event {
-                line,
-                raw_bytes,
-                text_bytes,
-                poisoned,
-                spooled: false,
-                spoiled: false,
-                body: 0,
-                timestamp_ms: 0,
-                flying: false,
-                sent_in: None,
-                refused_alone: false,
-                maybe_stored: false,
-                ended_at: Duration::ZERO,
-                may_double: 0,
-                end: None,
-                stored: 0,
-                first_stored: 0,
-            });
+            self.events.push(Event::new(line, &piece, poisoned));
         });
         let events = (self.events.len() - before) as u32;
         self.lines.push(Line { events, raw_bytes: raw.len() as u32, run });
@@ -95,17 +99,19 @@ impl Truth {
             return;
         }
         let first: usize = self.lines[..lines].iter().map(|line| line.events as usize).sum();
-        let mut end: usize = first;
+        let mut cut = self.events.split_off(first).into_iter();
         text::pieces(partial, &mut |piece| {
-            let event = &mut self.events[end];
+            // The whole line may have been a blank one.
+            let whole = cut.next().filter(|event| event.line == lines as u32);
+            let mut event = whole.unwrap_or_else(|| Event::new(lines as u32, &piece, false));
             if (event.raw_bytes, event.text_bytes) != (piece.raw_bytes, piece.text_bytes as u32) {
                 (event.raw_bytes, event.text_bytes) = (piece.raw_bytes, piece.text_bytes as u32);
-                self.by_text.insert(piece.hash, end as u32);
+                self.by_text.insert(piece.hash, self.events.len() as u32);
             }
-            end += 1;
+            self.events.push(event);
         });
-        self.events.truncate(end);
-        let line = Line { events: (end - first) as u32, raw_bytes: partial.len() as u32, ..self.lines[lines] };
+        let events = (self.events.len() - first) as u32;
+        let line = Line { events, raw_bytes: partial.len() as u32, ..self.lines[lines] };
         self.lines.truncate(lines);
         if !partial.is_empty() {
             self.lines.push(line);

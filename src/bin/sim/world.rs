@@ -84,6 +84,7 @@ pub struct World<'a> {
     /// How often timestamps went back with the clock, by log stream.
     pub clock_steps: Vec<u64>,
     pub turns: u64,
+    pub crashes: u64,
 }
 
 /// What a seed came to.
@@ -92,6 +93,7 @@ pub struct Summary {
     pub turns: u64,
     pub events: u64,
     pub lines: u64,
+    pub crashes: u64,
     /// The same seed has the same.
     pub digest: u64,
 }
@@ -108,6 +110,7 @@ pub fn simulate(plan: &Plan, cover: &mut Coverage) -> Result<Summary, String> {
         cover,
         clock_steps: Vec::new(),
         turns: 0,
+        crashes: 0,
     };
     world.watch.may_give_reads_up = plan.may_give_reads_up();
     for phase in &plan.phases {
