@@ -37,6 +37,10 @@ impl Stage {
         Stage::Draining,
     ];
 
+    pub fn is_seen(self, views: &[View], draining: bool) -> bool {
+        views.iter().any(|view| self.has(view, draining))
+    }
+
     fn has(self, view: &View, draining: bool) -> bool {
         match self {
             Stage::Ring => view.unframed_bytes > 0,
@@ -71,8 +75,7 @@ impl Coverage {
     /// `fault` struck while the streams stood so.
     pub fn met(&mut self, fault: Fault, views: &[View], draining: bool) {
         for stage in Stage::ALL {
-            let has = views.iter().any(|view| stage.has(view, draining));
-            self.met[fault as usize][stage as usize] += u64::from(has);
+            self.met[fault as usize][stage as usize] += u64::from(stage.is_seen(views, draining));
         }
     }
 

@@ -16,6 +16,8 @@ use crate::plan::Phase;
 /// A file system writes, and loses, this much at a time.
 const BLOCK_BYTES: usize = 4096;
 const EIO: i32 = 5;
+/// Each takes minutes to be given up.
+const BAD_FILES_MAX: usize = 4;
 
 #[derive(Default)]
 struct File {
@@ -75,6 +77,10 @@ impl Disk {
             self.room_bytes = usize::MAX;
         }
         self.bad.retain(|bad| bad.from != phase.from || bad.fault != phase.fault);
+    }
+
+    pub fn has_files(&self) -> bool {
+        self.files.values().any(|file| !file.bytes.is_empty())
     }
 
     fn used_bytes(&self) -> usize {
@@ -285,6 +291,9 @@ impl Disk {
         let is_ours = |name: &str| name.ends_with(".seg") || name.ends_with(".done");
         let mut struck: Vec<_> = self.files.keys().filter(|(_, name)| is_ours(name)).cloned().collect();
         struck.retain(|_| self.random.f64() < phase.share);
+        if phase.fault == Fault::BadPlace {
+            struck.truncate(BAD_FILES_MAX);
+        }
         for key in &struck {
             match phase.fault {
                 Fault::Removed => self.orphans.extend(self.files.remove_entry(key)),

@@ -9,6 +9,7 @@ use logpump::spool::wire::Event;
 
 use crate::body::Body;
 use crate::child::Wrote;
+use crate::coverage::Stage;
 use crate::faults::Fault;
 use crate::plan::Phase;
 use crate::spool::Later;
@@ -54,6 +55,12 @@ pub enum Happening {
     Ends(Phase),
     ClockStep(i64),
     Kill(Fault),
+    /// `what`, when this stage is seen.
+    Await {
+        stage: Stage,
+        patience: Duration,
+        what: Box<Happening>,
+    },
     /// SIGKILL for the children.
     Stop {
         run: u32,
@@ -80,6 +87,7 @@ impl Happening {
             | Happening::Stop { run }
             | Happening::Spill { run }
             | Happening::GiveUp { run } => Some(*run),
+            Happening::Await { what, .. } => what.run(),
             Happening::Arrive { .. }
             | Happening::Begins(_)
             | Happening::Ends(_)
@@ -130,7 +138,10 @@ impl World<'_> {
                 self.turn_spool(run);
             }
             Happening::Begins(phase) => {
+                let lasts = phase.to - phase.from;
+                let phase = Phase { from: self.clock.now, to: self.clock.now + lasts, ..phase };
                 self.trace(|| format!("begins {phase:?}"));
+                self.queue.push(phase.to, Happening::Ends(phase));
                 self.begin(run, phase);
             }
             Happening::Ends(phase) if Fault::OF_DISKS.contains(&phase.fault) => self.disk.end(phase),
@@ -146,6 +157,7 @@ impl World<'_> {
                 run.killed = Some(fault);
                 return Ok(true);
             }
+            Happening::Await { stage, patience, what } => self.begin_to_await(stage, patience, *what),
             Happening::Stop { .. } if run.draining => {}
             Happening::Stop { .. } => return self.stop(run),
             Happening::Spill { .. } => return self.spill(run),
@@ -253,6 +265,10 @@ impl World<'_> {
             false => (self.clock.now, self.plan.drain_timeout),
         };
         self.queue.push(from + wait, Happening::Spill { run: run.number });
+        if !run.patient && self.random.bool() {
+            let stage = Some(Stage::ALL[self.random.usize(0..Stage::ALL.len())]);
+            self.plan(self.clock.now, stage, wait, Happening::Spill { run: run.number });
+        }
         if self.random.bool() {
             run.pump.drain(self.clock.mono());
             run.ship_bell.ring();
@@ -260,6 +276,9 @@ impl World<'_> {
     }
 
     fn spill(&mut self, run: &mut Run) -> Result<bool, String> {
+        if run.spilling {
+            return Ok(false);
+        }
         if run.patient {
             return Err(format!("it is not over after {STUCK_AFTER:?} without a fault: {:?}", self.views(run)));
         }

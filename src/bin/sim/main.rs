@@ -2,6 +2,7 @@
 //! seed. `seeds` has the fault simulation: whole runs of the real code against a service, a clock and a disk that fail;
 //! `fleet` has many pumps that share one account's quota.
 
+mod awaited;
 mod body;
 mod check;
 mod child;

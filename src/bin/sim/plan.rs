@@ -6,6 +6,8 @@ use fastrand::Rng;
 use logpump::ship::WhenFull;
 use logpump::spool::SyncPolicy;
 
+use crate::awaited::AWAITED_MAX;
+use crate::coverage::Stage;
 use crate::faults::Fault;
 
 /// What one visit of a ring makes, at most: beside it, bodies have what is left of their memory.
@@ -35,16 +37,17 @@ pub struct Plan {
     pub retention_ms: Option<i64>,
     pub phases: Vec<Phase>,
     /// When this machine's wall clock is stepped, and by how many ms.
-    pub clock_steps: Vec<(Duration, i64)>,
+    pub clock_steps: Vec<(Duration, Option<Stage>, i64)>,
     /// With the power, or the process alone.
-    pub kills: Vec<(Duration, Fault)>,
+    pub kills: Vec<(Duration, Option<Stage>, Fault)>,
     pub spool: Option<SpoolPlan>,
     /// Some line makes every call invalid that it is in.
     pub poison: bool,
     /// Counted from the end of the last child.
     pub drain_timeout: Duration,
-    /// For who gives up: the children are killed then.
+    /// For who gives up: the children are killed so long after the last fault; or earlier, when this is seen.
     pub stop_after: Duration,
+    pub stop_when: Option<Stage>,
     /// All phases are over by then.
     pub calm_at: Duration,
 }
@@ -77,6 +80,10 @@ pub struct Phase {
     pub fault: Fault,
     pub from: Duration,
     pub to: Duration,
+    /// It begins later, when this is seen.
+    pub when: Option<Stage>,
+    /// It strikes calls of one log stream alone.
+    pub only: Option<usize>,
     pub share: f64,
 }
 
@@ -93,17 +100,17 @@ impl Plan {
         }
         let mut phases: Vec<_> = (0..random.u32(0..9)).map(|_| phase(&mut random, &Fault::OF_CALLS, horizon)).collect();
         phases.extend((0..random.u32(0..4)).map(|_| phase(&mut random, &Fault::OF_DISKS, horizon)));
-        phases.extend((0..random.u32(0..3)).map(|_| phase(&mut random, &Fault::OF_FILES, horizon)));
-        let calm_at = phases.iter().map(|phase| phase.to).max().unwrap_or_default();
+        phases.extend((0..random.u32(0..5)).map(|_| phase(&mut random, &Fault::OF_FILES, horizon)));
+        let calm_at = phases.iter().map(|phase| phase.to).max().unwrap_or_default() + AWAITED_MAX;
         let clock_steps = match random.u32(0..2) {
-            0 => (0..random.u32(1..6)).map(|_| (horizon.mul_f64(random.f64()), clock_step(&mut random))).collect(),
+            0 => (0..random.u32(1..6)).map(|_| step(&mut random, horizon)).collect(),
             _ => Vec::new(),
         };
         let spool = (random.u32(0..3) > 0).then(|| spool(&mut random));
-        let kills = (0..random.u32(1..4))
-            .map(|_| (horizon.mul_f64(random.f64()), *pick(&mut random, &[Fault::Killed, Fault::PowerLost])));
+        let kills =
+            (0..random.u32(1..4)).map(|_| (horizon.mul_f64(random.f64()), stage(&mut random), kill(&mut random)));
         let mut kills: Vec<_> = kills.collect();
-        kills.sort_by_key(|(at, _)| *at);
+        kills.sort_by_key(|(at, ..)| *at);
         let patient = random.bool();
         let drain_timeout =
             if patient { Duration::from_secs(3600) } else { Duration::from_millis(random.u64(0..8000)) };
@@ -129,6 +136,7 @@ impl Plan {
             poison,
             drain_timeout,
             stop_after: horizon.mul_f64(0.5 + random.f64() * 2.0),
+            stop_when: stage(&mut random),
             calm_at,
         }
     }
@@ -185,7 +193,28 @@ fn phase(random: &mut Rng, faults: &[Fault], horizon: Duration) -> Phase {
         Fault::WrongName | Fault::Denied => 1.0,
         _ => *pick(random, &[0.05, 0.3, 0.7, 1.0]),
     };
-    Phase { fault, from, to: from + lasts, share }
+    let when = match Fault::OF_FILES.contains(&fault) {
+        true => Some(*pick(random, &Stage::ALL)),
+        false => stage(random),
+    };
+    let only = match fault {
+        Fault::WrongName | Fault::Denied => random.bool().then(|| random.usize(0..4)),
+        _ => None,
+    };
+    Phase { fault, from, to: from + lasts, when, only, share }
+}
+
+/// When to strike: at any time, or at a certain one.
+fn stage(random: &mut Rng) -> Option<Stage> {
+    random.bool().then(|| *pick(random, &Stage::ALL))
+}
+
+fn kill(random: &mut Rng) -> Fault {
+    *pick(random, &[Fault::Killed, Fault::PowerLost])
+}
+
+fn step(random: &mut Rng, horizon: Duration) -> (Duration, Option<Stage>, i64) {
+    (horizon.mul_f64(random.f64()), stage(random), clock_step(random))
 }
 
 fn spool(random: &mut Rng) -> SpoolPlan {

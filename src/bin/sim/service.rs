@@ -51,6 +51,8 @@ pub struct Service {
     group_exists: bool,
     create_group: bool,
     streams: Vec<bool>,
+    /// Of each run.
+    children: usize,
     /// Those that last.
     bad: Vec<Phase>,
     latency: Duration,
@@ -65,6 +67,7 @@ impl Service {
             group_exists: true,
             create_group: plan.create_group,
             streams: Vec::new(),
+            children: plan.streams.len(),
             bad: Vec::new(),
             latency: plan.latency,
             retention_ms: plan.retention_ms,
@@ -103,14 +106,16 @@ impl Service {
         self.latency.mul_f64(0.1 + self.random.f64())
     }
 
-    fn struck(&mut self) -> Option<Fault> {
-        let random = &mut self.random;
-        self.bad.iter().find(|bad| random.f64() < bad.share).map(|bad| bad.fault)
+    fn struck(&mut self, log: Option<usize>) -> Option<Fault> {
+        let (random, streams) = (&mut self.random, self.children);
+        let is_meant =
+            |bad: &&Phase| bad.only.is_none_or(|only| log.is_some_and(|log| log % streams == only % streams));
+        self.bad.iter().filter(is_meant).find(|bad| random.f64() < bad.share).map(|bad| bad.fault)
     }
 
     pub fn put(&mut self, body: &Body, truth: &mut Truth, true_ms: i64) -> Fate {
         let after = self.way();
-        let fault = self.struck();
+        let fault = self.struck(Some(body.log));
         let fate = |answer, after| Fate { answer, after, faults: fault.into_iter().collect() };
         match fault {
             Some(Fault::AnswerLost) => {
@@ -174,7 +179,7 @@ impl Service {
 
     pub fn create_stream(&mut self, stream: usize) -> Fate {
         let after = self.way();
-        let fault = self.struck();
+        let fault = self.struck(Some(stream));
         let answer = match fault {
             Some(Fault::AnswerLost) => {
                 self.created(stream);
@@ -201,7 +206,7 @@ impl Service {
     pub fn create_group(&mut self) -> Fate {
         assert!(self.create_group, "logpump creates a group that it was not told to create");
         let after = self.way();
-        let fault = self.struck();
+        let fault = self.struck(None);
         let answer = match fault {
             Some(Fault::RequestLost) => lost(),
             Some(Fault::AnswerLost) => {

@@ -17,6 +17,7 @@ use logpump::spool::entry::Address;
 use logpump::spool::wire::{Event, Request};
 use logpump::sys::bell::Bell;
 
+use crate::awaited::{AWAITED_MAX, Awaited};
 use crate::body::Body;
 use crate::check;
 use crate::child::Child;
@@ -76,6 +77,7 @@ pub struct World<'a> {
     pub plan: &'a Plan,
     pub clock: Clock,
     pub queue: Queue<Happening>,
+    pub awaited: Vec<Awaited>,
     pub service: Service,
     pub disk: Disk,
     pub watch: Watch,
@@ -103,6 +105,7 @@ pub fn simulate(plan: &Plan, cover: &mut Coverage) -> Result<Summary, String> {
         plan,
         clock: Clock::new(),
         queue: Queue::new(),
+        awaited: Vec::new(),
         service: Service::new(plan),
         disk: Disk::new(plan.seed),
         watch: Watch::new(GROUP.to_owned()),
@@ -114,14 +117,13 @@ pub fn simulate(plan: &Plan, cover: &mut Coverage) -> Result<Summary, String> {
     };
     world.watch.may_give_reads_up = plan.may_give_reads_up();
     for phase in &plan.phases {
-        world.queue.push(phase.from, Happening::Begins(*phase));
-        world.queue.push(phase.to, Happening::Ends(*phase));
+        world.plan(phase.from, phase.when, AWAITED_MAX, Happening::Begins(*phase));
     }
-    for (at, by) in &plan.clock_steps {
-        world.queue.push(*at, Happening::ClockStep(*by));
+    for (at, stage, by) in &plan.clock_steps {
+        world.plan(*at, *stage, AWAITED_MAX, Happening::ClockStep(*by));
     }
-    for (at, fault) in &plan.kills {
-        world.queue.push(*at, Happening::Kill(*fault));
+    for (at, stage, fault) in &plan.kills {
+        world.plan(*at, *stage, AWAITED_MAX, Happening::Kill(*fault));
     }
     world.live().map_err(|what| format!("{what} (at {:?}, turn {})", world.clock.now, world.turns))
 }
@@ -137,6 +139,8 @@ impl World<'_> {
             number += 1;
             match self.turn_until_over(&mut run)? {
                 Outcome::Killed(fault) => profiles = self.crash(run, &profiles, fault)?,
+                // At the last moment.
+                Outcome::Over if self.crashes == 0 => profiles = self.crash(run, &profiles, Fault::Killed)?,
                 Outcome::Over => break self.finish(run, false)?,
                 Outcome::GaveUp => break self.finish(run, true)?,
             }
@@ -177,6 +181,9 @@ impl World<'_> {
         self.queue.push(self.clock.now, Happening::SpoolTurn { run: number });
         let stop_at = if patient { STUCK_AFTER } else { self.plan.stop_after };
         self.queue.push(self.clock.now.max(self.plan.calm_at) + stop_at, Happening::Stop { run: number });
+        if let (Some(stage), false) = (self.plan.stop_when, patient) {
+            self.plan(self.clock.now + self.plan.stop_after, Some(stage), stop_at, Happening::Stop { run: number });
+        }
         Run {
             number,
             pump: Pump::new(streams, self.pump_options(), None),
@@ -219,6 +226,7 @@ impl World<'_> {
             if self.turns > TURNS_MAX || at_once.1 > TURNS_AT_ONCE_MAX {
                 return Err(format!("it turns and turns: {:?}", self.views(run)));
             }
+            self.strike_awaited(run);
             while let Some(happening) = self.queue.pop_due(self.clock.now) {
                 self.happen(run, happening)?;
             }
