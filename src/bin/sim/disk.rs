@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use fastrand::Rng;
 use logpump::spool::directory::{journal_name, segment_name};
+use logpump::spool::record;
 use logpump::spool::store::{Found, Op, Outcome, SegmentId};
 
 use crate::faults::Fault;
@@ -43,6 +44,14 @@ pub struct Disk {
     random: Rng,
     /// The file system is full beyond, while it is.
     room_bytes: usize,
+}
+
+/// A file that something happened to.
+pub struct Struck {
+    pub run: u64,
+    pub name: String,
+    /// The entries that it may cost, by index; None: any.
+    pub entries: Option<Vec<u32>>,
 }
 
 /// What an operation is to come to.
@@ -286,36 +295,47 @@ impl Disk {
 
     // ---- what somebody, or something, does to files ------------------------------------------
 
-    /// A share of them, by run and name, is struck.
-    pub fn strike(&mut self, phase: Phase) -> Vec<(u64, String)> {
+    /// A share of them is struck.
+    pub fn strike(&mut self, phase: Phase) -> Vec<Struck> {
         let is_ours = |name: &str| name.ends_with(".seg") || name.ends_with(".done");
         let mut struck: Vec<_> = self.files.keys().filter(|(_, name)| is_ours(name)).cloned().collect();
         struck.retain(|_| self.random.f64() < phase.share);
         if phase.fault == Fault::BadPlace {
             struck.truncate(BAD_FILES_MAX);
         }
-        for key in &struck {
-            match phase.fault {
-                Fault::Removed => self.orphans.extend(self.files.remove_entry(key)),
-                _ => self.spoil(key, phase.fault),
-            }
-        }
-        struck
+        let strike = |key: (u64, String)| {
+            let entries = match phase.fault {
+                Fault::Removed => {
+                    self.orphans.extend(self.files.remove_entry(&key));
+                    None
+                }
+                fault => self.spoil(&key, fault),
+            };
+            Struck { run: key.0, name: key.1, entries }
+        };
+        struck.into_iter().map(strike).collect()
     }
 
-    fn spoil(&mut self, key: &(u64, String), fault: Fault) {
-        let (Some(file), random) = (self.files.get_mut(key), &mut self.random) else { return };
+    /// The entries that it may cost, by index. None: any.
+    fn spoil(&mut self, key: &(u64, String), fault: Fault) -> Option<Vec<u32>> {
+        let (file, random) = (self.files.get_mut(key)?, &mut self.random);
         let length = file.bytes.len();
         if length == 0 {
-            return;
+            return None;
         }
         let from = random.usize(0..length) / BLOCK_BYTES * BLOCK_BYTES;
         let to = length.min(from + BLOCK_BYTES * random.usize(1..4));
-        match fault {
-            Fault::BadPlace => file.bad.push(from..to),
-            _ if random.bool() => file.bytes[from..to].fill(0),
-            _ => file.bytes[random.usize(from..to)] ^= 1 << random.u32(0..8),
+        if fault == Fault::BadPlace {
+            // It is read with what stands around it.
+            file.bad.push(from..to);
+            return None;
         }
+        let hit = if random.bool() { from..to } else { Range { start: from, end: from + 1 } };
+        let entries = entries_at(key, &file.bytes, &hit);
+        for byte in &mut file.bytes[hit] {
+            *byte = if *byte == 0 { 0xFF } else { 0 };
+        }
+        entries
     }
 
     // ---- crashes -----------------------------------------------------------------------------
@@ -360,6 +380,21 @@ impl Disk {
             file.ghost.clear();
         }
     }
+}
+
+/// None: there is more than entries.
+fn entries_at((run, name): &(u64, String), bytes: &[u8], hit: &Range<usize>) -> Option<Vec<u32>> {
+    let file = record::File { run: *run, segment: name.strip_suffix(".seg")?.parse().ok()? };
+    let (mut entries, mut at) = (Vec::new(), 0);
+    while at < hit.end {
+        let head = record::head(&bytes[at..], file, at as u64).ok()?;
+        let end = at + head.total_bytes() as usize;
+        if hit.start < end {
+            entries.push(head.index);
+        }
+        at = end;
+    }
+    Some(entries)
 }
 
 impl File {

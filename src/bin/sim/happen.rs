@@ -201,7 +201,7 @@ impl World<'_> {
         if Fault::OF_FILES.contains(&phase.fault) {
             let struck = self.disk.strike(phase);
             if !struck.is_empty() {
-                self.watch.struck(&struck);
+                self.watch.struck(struck);
                 self.watch.disk_failed = true;
                 self.met(&[phase.fault], run);
             }
@@ -223,7 +223,7 @@ impl World<'_> {
         }
         for event in spool.events.iter().skip(told) {
             if let Event::Stored { ticket, id, .. } = event {
-                self.watch.stored(&run.tickets[ticket], spool.run(), id.segment);
+                self.watch.stored(&run.tickets[ticket], spool.run(), *id);
             }
         }
         for later in later {

@@ -7,8 +7,10 @@ use std::time::Duration;
 use logpump::ledger::{Count, End};
 use logpump::ship::answer::Answer;
 use logpump::spool::entry::Entry;
+use logpump::spool::wire::EntryId;
 
 use crate::body::{Body, Item};
+use crate::disk::Struck;
 use crate::service;
 use crate::truth::Truth;
 
@@ -68,9 +70,15 @@ pub struct Watch {
 /// By run and segment.
 #[derive(Default)]
 struct OnDisk {
-    bodies: HashMap<(u64, u32), Vec<Rc<Body>>>,
-    /// Something happened to these.
-    spoiled: HashSet<(u64, u32)>,
+    bodies: HashMap<(u64, u32), Vec<(u32, Rc<Body>)>>,
+    /// What of them something happened to, by index; None: all.
+    spoiled: HashMap<(u64, u32), Option<HashSet<u32>>>,
+}
+
+impl OnDisk {
+    fn is_spoiled(&self, place: (u64, u32), index: u32) -> bool {
+        self.spoiled.get(&place).is_some_and(|some| some.as_ref().is_none_or(|some| some.contains(&index)))
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -305,29 +313,33 @@ impl Watch {
         events.filter(|event| event.ended_at >= from).for_each(|event| event.ended_at = Duration::MAX);
     }
 
-    /// The spool says that it has this, in this segment of this run.
-    pub fn stored(&mut self, body: &Rc<Body>, run: u64, segment: u32) {
-        let place = (run, segment);
-        let spoiled = self.on_disk.spoiled.contains(&place);
+    /// The spool says that it has this, in this run's files.
+    pub fn stored(&mut self, body: &Rc<Body>, run: u64, id: EntryId) {
+        let place = (run, id.segment);
+        let spoiled = self.on_disk.is_spoiled(place, id.index);
         for event in body.events() {
             let event = &mut self.logs[body.log].truth.events[event as usize];
             event.spooled = true;
             event.spoiled |= spoiled;
         }
-        self.on_disk.bodies.entry(place).or_default().push(body.clone());
+        self.on_disk.bodies.entry(place).or_default().push((id.index, body.clone()));
     }
 
     /// Something happened to these files of the spool.
-    pub fn struck(&mut self, files: &[(u64, String)]) {
-        for (run, name) in files {
+    pub fn struck(&mut self, files: Vec<Struck>) {
+        for Struck { run, name, entries } in files {
             let Some(segment) = name.strip_suffix(".seg") else {
                 self.not_noted(Duration::ZERO);
                 continue;
             };
-            let place = (*run, segment.parse().expect("a segment's name is a number"));
-            self.on_disk.spoiled.insert(place);
-            for body in self.on_disk.bodies.get(&place).into_iter().flatten() {
-                for event in body.events() {
+            let place = (run, segment.parse().expect("a segment's name is a number"));
+            let spoiled = self.on_disk.spoiled.entry(place).or_insert(Some(HashSet::new()));
+            match (entries, &mut *spoiled) {
+                (Some(entries), Some(spoiled)) => spoiled.extend(entries),
+                _ => *spoiled = None,
+            }
+            for (index, body) in self.on_disk.bodies.get(&place).into_iter().flatten() {
+                for event in body.events().filter(|_| self.on_disk.is_spoiled(place, *index)) {
                     self.logs[body.log].truth.events[event as usize].spoiled = true;
                 }
             }
@@ -340,7 +352,7 @@ impl Watch {
         let file = what.split(".seg").next().and_then(|name| name.split_once('/'));
         let place = file.and_then(|(run, name)| Some((u64::from_str_radix(run, 16).ok()?, name.parse().ok()?)));
         let place = place.ok_or_else(|| format!("which segment is set aside? {what}"))?;
-        let may = self.on_disk.spoiled.contains(&place) || self.may_give_reads_up || (self.power_lost && !own);
+        let may = self.on_disk.spoiled.contains_key(&place) || self.may_give_reads_up || (self.power_lost && !own);
         if may || count == Count::default() {
             Ok(())
         } else {
