@@ -255,13 +255,19 @@ impl Store {
 
     /// What was written to this segment may not be durable: who waits for that is refused.
     pub(super) fn refuse_unsynced(&mut self, current: u32, error: &io::Error) {
+        self.refuse_unanswered(current, &refusal("cannot sync", error), |_| true);
+    }
+
+    /// Ship was not told of these entries of the segment, by index, and keeps them.
+    pub(super) fn refuse_unanswered(&mut self, current: u32, why: &Refusal, which: impl Fn(u32) -> bool) {
         let mut gone = Vec::new();
         for answer in &mut self.append.answers {
-            if let (Some((segment, _)), Event::Stored { ticket, bytes, .. }) = (answer.after, &answer.event)
+            if let (Some((segment, _)), Event::Stored { ticket, id, bytes }) = (answer.after, &answer.event)
                 && segment == current
+                && which(id.index)
             {
                 gone.extend(answer.stored.map(|(id, key, waiting)| (id, key, waiting, *bytes)));
-                answer.event = Event::Refused { ticket: *ticket, why: refusal("cannot sync", error) };
+                answer.event = Event::Refused { ticket: *ticket, why: why.clone() };
                 answer.after = None;
             }
         }

@@ -12,7 +12,7 @@ use crate::ledger::Count;
 use crate::limits::{SPOOL_PAYLOAD_BYTES_MAX, SPOOL_READS_MAX, SPOOL_RETRY, SPOOL_SCANS_MAX, SPOOL_SEGMENT_BYTES_MAX};
 use crate::spool::record::{FIXED_BYTES, File, HEAD_BYTES_MAX};
 use crate::spool::recover::{self, Look, Next, Why};
-use crate::spool::wire::{EntryId, Event};
+use crate::spool::wire::{EntryId, Event, Refusal};
 
 struct Scan {
     id: SegmentId,
@@ -159,6 +159,10 @@ impl Store {
 
     fn end_scan(&mut self, scan: Scan) {
         let id = scan.id;
+        if id.run == 0 {
+            let why = Refusal::Failed("what was written is not there any more".into());
+            self.refuse_unanswered(id.segment, &why, |index| !scan.seen.has(index));
+        }
         let Some(segment) = self.segment_mut(id) else { return };
         let first = !std::mem::replace(&mut segment.scanned, true);
         segment.entries = segment.entries.max(scan.next_index);

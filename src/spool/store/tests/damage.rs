@@ -122,6 +122,32 @@ fn what_ship_has_in_memory_is_not_counted_as_lost_with_its_record() {
 }
 
 #[test]
+fn what_waits_for_its_sync_is_refused_and_not_counted_as_lost_when_its_record_is_damaged() {
+    let mut rig = Rig::new(SyncPolicy::Always);
+    rig.store(entry(0, 0, 40), false);
+    let ticket = rig.request_store(entry(0, 1, 40), false);
+    let mut step = |rig: &mut Rig, lane| {
+        rig.submit();
+        let completion = rig.disk.complete_lane(lane, Fault::None);
+        completion.map(|completion| rig.store.completed(completion, rig.now)).is_some()
+    };
+    assert!(step(&mut rig, Lane::Append));
+    rig.disk.segment_bytes().fill(0);
+    rig.store.request(Request::Load { except: vec![] });
+    assert!((0..STEPS_MAX).any(|_| !step(&mut rig, Lane::Read)), "it reads on and on");
+    let events = rig.events();
+    let aside = events.iter().filter_map(|event| match event {
+        Event::SetAside { count, .. } => Some(*count),
+        _ => None,
+    });
+    assert_eq!(aside.fold(Count::default(), |sum, count| sum + count), COUNT);
+    let refused = |event: &Event| matches!(event, Event::Refused { ticket: it, .. } if *it == ticket);
+    assert!(events.iter().any(refused), "{events:?}");
+    rig.settle();
+    assert_eq!(rig.load(&[]), None);
+}
+
+#[test]
 fn a_segment_of_another_version_or_of_another_run_is_kept_as_it_is() {
     // In each head: the version, the run.
     for offset in [8, 16] {
