@@ -81,11 +81,17 @@ impl Store {
             let Some(storing) = self.append.queue.front() else {
                 if self.ending {
                     self.seal_current();
+                } else if self.used > self.options.bytes_max / 2 {
+                    // Who asks how much is used may not ask for more.
+                    self.seal_current_if_done();
                 }
                 return None;
             };
             match self.room_for(&storing.entry) {
-                Err(why) => self.refuse(why),
+                Err(why) => {
+                    self.seal_current_if_done();
+                    self.refuse(why);
+                }
                 Ok(total) => match self.current_for(total) {
                     None => return Some(Op::Create(own(self.append.next_segment))),
                     Some(current) => self.begin(current, total),
@@ -114,6 +120,14 @@ impl Store {
             self.seal_current();
         }
         self.append.current
+    }
+
+    /// What is full of what is done makes room, though nothing fits into it that would seal it.
+    fn seal_current_if_done(&mut self) {
+        let current = self.append.current.and_then(|current| self.segment(own(current)));
+        if current.is_some_and(|segment| segment.entries > 0 && segment.done.len() >= segment.entries) {
+            self.seal_current();
+        }
     }
 
     pub(super) fn seal_current(&mut self) {

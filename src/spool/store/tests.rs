@@ -315,3 +315,17 @@ fn an_end_leaves_nothing_of_what_is_done_and_all_of_what_is_not() {
     rig.ask(Request::End);
     assert_eq!(rig.disk.runs(), 0);
 }
+
+#[test]
+fn a_spool_that_is_full_of_what_is_done_makes_room() {
+    for (first_bytes, next_bytes) in [(1000, 800), (400, 1400)] {
+        let mut rig = Rig::on(Disk::default(), SyncPolicy::Never, 1900);
+        let id = rig.store(entry(0, 1, first_bytes), false);
+        let mut events = rig.ask(Request::Done(id));
+        rig.request_store(entry(0, 2, next_bytes), false);
+        rig.settle();
+        events.extend(rig.events());
+        assert!(events.iter().any(|event| matches!(event, Event::Freed { .. })), "{events:?}");
+        rig.store(entry(0, 3, next_bytes), false);
+    }
+}
