@@ -14,7 +14,7 @@ const BLOCK_BYTES: usize = 32 * 1024;
 /// A line is known to be over-long when so many more bytes than a message holds are there: the text cannot shrink
 /// below its raw bytes, one of them may be a '\r' that is cut, and the last character may be unfinished.
 const LOOKAHEAD_BYTES: usize = 8;
-/// Buffers larger than this are freed after the line that needed them.
+/// A dirty line's text that is larger than this is freed after the visit that needed it.
 const KEPT_BYTES_MAX: usize = 64 * 1024;
 
 const _: () = assert!(LOOKAHEAD_BYTES > CHARACTER_BYTES_MAX + 1);
@@ -89,6 +89,8 @@ pub struct Framer {
     cut: bool,
     /// The rest of a line that left the ring, at most `message_bytes_max + LOOKAHEAD_BYTES`; a newline only at its end.
     held: Vec<u8>,
+    /// So much of a partial line counts as over-long, once it has left the ring.
+    held_bytes_max: usize,
     /// The text of a dirty line.
     scratch: String,
 }
@@ -115,6 +117,7 @@ impl Framer {
             line: 0,
             cut: false,
             held: Vec::new(),
+            held_bytes_max: message_bytes_max + LOOKAHEAD_BYTES,
             scratch: String::new(),
         }
     }
@@ -152,6 +155,18 @@ impl Framer {
     /// Bytes held outside the ring (the assembly buffer), not yet in any record.
     pub fn held_bytes(&self) -> usize {
         self.held.len()
+    }
+
+    /// What the assembly buffer takes of memory.
+    pub fn allocated_bytes(&self) -> usize {
+        self.held.capacity()
+    }
+
+    /// From now on the assembly buffer takes no more than this, but always what left the ring at once: a line that needs
+    /// more is cut as if it were over-long.
+    pub fn limit_held(&mut self, bytes: usize) {
+        let least = self.partial_bytes_max.max(LOOKAHEAD_BYTES + CHARACTER_BYTES_MAX);
+        self.held_bytes_max = bytes.max(least).min(self.message_bytes_max + LOOKAHEAD_BYTES);
     }
 
     /// Stream position up to which bytes were released: the sum of all returned counts.
@@ -250,10 +265,10 @@ impl Framer {
 
     /// The current line's beginning is held: `rest` goes on with it.
     fn frame_held(&mut self, rest: &[u8], at_end: bool, sink: &mut impl FnMut(Record<'_>) -> Taken) -> Step {
-        let held_bytes_max = self.message_bytes_max + LOOKAHEAD_BYTES;
+        let held_bytes_max = self.held_bytes_max;
         let mut moved = 0;
         if self.held.last() != Some(&b'\n') {
-            let window = &rest[..rest.len().min(held_bytes_max - self.held.len())];
+            let window = &rest[..rest.len().min(held_bytes_max.saturating_sub(self.held.len()))];
             moved = memchr(b'\n', window).map_or(window.len(), |newline| newline + 1);
             self.hold(&window[..moved]);
         }
@@ -261,7 +276,7 @@ impl Framer {
             End::Newline
         } else if at_end && moved == rest.len() {
             End::Stream
-        } else if self.held.len() == held_bytes_max {
+        } else if self.held.len() >= held_bytes_max {
             End::More
         } else {
             return Step::stop(moved);
@@ -270,7 +285,9 @@ impl Framer {
         let mut held = std::mem::take(&mut self.held);
         let taken = self.offer(&held, end, sink);
         held.drain(..taken.unwrap_or(0));
-        if !held.is_empty() || held.capacity() <= KEPT_BYTES_MAX {
+        // Freed after the line, or many streams would keep one each.
+        if !held.is_empty() {
+            held.shrink_to(self.held_bytes_max);
             self.held = held;
         }
         Step { released: moved, stop: taken.is_none() }
@@ -286,7 +303,12 @@ impl Framer {
             }
             End::Stream | End::More => raw,
         };
-        let cut = text::cut(content, self.message_bytes_max, &mut self.scratch);
+        let text_bytes_max = match end {
+            // Of what may go on, the last character may still change, and a '\r' become a part of its newline.
+            End::More => self.message_bytes_max.min(raw.len() - LOOKAHEAD_BYTES),
+            End::Newline | End::Stream => self.message_bytes_max,
+        };
+        let cut = text::cut(content, text_bytes_max, &mut self.scratch);
         let ends = cut.raw_bytes == content.len();
         assert!(!ends || end != End::More, "a line was offered as over-long, but all of it fits one message");
         let raw_bytes = if ends { raw.len() } else { cut.raw_bytes };
@@ -305,7 +327,7 @@ impl Framer {
         assert!(needed <= held_bytes_max, "{needed} bytes of one line are to be held: more than {held_bytes_max}");
         if needed > self.held.capacity() {
             // Doubling, but not past the bound: Vec would round a megabyte up to two.
-            let wanted = needed.max((2 * self.held.capacity()).min(held_bytes_max));
+            let wanted = needed.max((2 * self.held.capacity()).min(self.held_bytes_max));
             self.held.reserve_exact(wanted - self.held.len());
         }
         self.held.extend_from_slice(bytes);

@@ -140,6 +140,27 @@ fn a_line_of_three_megabytes_goes_through_a_ring_of_four_kibibytes() {
 }
 
 #[test]
+fn a_partial_line_for_which_there_is_no_memory_is_cut_and_no_byte_is_lost() {
+    let line = "é".repeat(40_000) + "\r\nnext\n";
+    let mut framer = Framer::new(4096);
+    let mut records = Vec::new();
+    for (nth, read) in line.as_bytes().chunks(4000).enumerate() {
+        framer.limit_held(if nth < 10 { usize::MAX } else { 10_000 });
+        assert_eq!(frame_into(&mut records, &mut framer, read, false), read.len());
+        assert!(nth < 10 || framer.allocated_bytes() <= 10_000, "{} after read {nth}", framer.allocated_bytes());
+    }
+    let texts: String = records.iter().map(|(text, ..)| text.as_str()).collect();
+    assert_eq!(texts, "é".repeat(40_000) + "next");
+    assert_eq!(records.iter().map(|(_, raw_bytes, ..)| *raw_bytes as usize).sum::<usize>(), line.len());
+    let pieces = records.len() - 1;
+    assert!(pieces > 4, "{pieces}");
+    for (nth, (_, _, line, begins, ends)) in records[..pieces].iter().enumerate() {
+        assert_eq!((*line, *begins, *ends), (0, nth == 0, nth == pieces - 1));
+    }
+    assert_eq!(records[pieces], whole("next", 5, 80_002));
+}
+
+#[test]
 #[should_panic(expected = "the caller released more than it was told")]
 fn bytes_that_vanish_are_noticed() {
     let mut framer = Framer::new(1024);

@@ -4,7 +4,7 @@
 
 use memchr::{memchr, memchr_iter, memrchr};
 
-use super::{Framer, KEPT_BYTES_MAX, LOOKAHEAD_BYTES};
+use super::{Framer, LOOKAHEAD_BYTES};
 
 /// So many last bytes of an over-long line are never passed over: with a '\r' cut, its last piece is not empty.
 const KEPT_TAIL_BYTES: usize = 2;
@@ -85,7 +85,7 @@ impl Framer {
         }
         self.scanned = rest.len();
         let bytes = self.held.len() + rest.len();
-        if bytes < self.message_bytes_max + LOOKAHEAD_BYTES {
+        if bytes < self.held_bytes_max {
             if rest.len() >= self.partial_bytes_max {
                 self.hold(rest);
                 skipped.released += rest.len();
@@ -109,10 +109,7 @@ impl Framer {
     }
 
     fn forget_held(&mut self) {
-        self.held.clear();
-        if self.held.capacity() > KEPT_BYTES_MAX {
-            self.held = Vec::new();
-        }
+        self.held = Vec::new();
     }
 }
 
