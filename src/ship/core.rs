@@ -86,6 +86,8 @@ pub struct Core {
     outbox: VecDeque<Action>,
     random: fastrand::Rng,
     rate: Rate,
+    /// Of CreateStream, which has a quota of its own.
+    creation_rate: Rate,
     creations_in_flight: usize,
     groups: Vec<Group>,
     disk: Disk,
@@ -124,6 +126,7 @@ impl Core {
             outbox: VecDeque::new(),
             random: fastrand::Rng::with_seed(options.seed),
             rate: Rate::new(!options.seed),
+            creation_rate: Rate::new(options.seed.rotate_left(32)),
             creations_in_flight: 0,
             groups: Vec::new(),
             disk: Disk::new(options.disk),
@@ -253,7 +256,7 @@ impl Core {
         let held = self.streams.iter().filter(is_ready).filter_map(|stream| stream.hold_until.or(allowed));
         let sends = resting.chain(held).map(|at| allowed.map_or(at, |allowed| at.max(allowed)));
         sends
-            .chain(self.next_creation())
+            .chain(self.next_creation(now))
             .chain(self.next_load(now))
             .chain(self.next_silence())
             .chain(self.next_mute(now))

@@ -29,8 +29,9 @@ pub(super) enum GroupState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Existence {
     Unknown,
-    /// A call is on its way, sent after so many successes.
+    /// A call is on its way, sent then and after so many successes.
     BeingCreated {
+        sent_at: Instant,
         sent_after: u64,
     },
     /// `away`: as for a call.
@@ -119,6 +120,11 @@ impl Core {
                 self.retry_creation(stream, Pace::Fast, false, now);
             }
             Answer::NotFound(detail) => {
+                // Ours that is not known yet, after so long, may be gone again.
+                self.groups[group].state = match state {
+                    GroupState::Created => GroupState::AsFound,
+                    state => state,
+                };
                 if !std::mem::replace(&mut self.groups[group].missing_said, true) {
                     let name = self.groups[group].address.group.clone();
                     self.outbox.push_back(Action::Say(Notice::GroupMissing { group: name, detail }));
@@ -145,51 +151,53 @@ impl Core {
     }
 
     pub(super) fn create(&mut self, now: Instant) -> Option<Action> {
-        if self.creations_in_flight >= CREATIONS_IN_FLIGHT_MAX {
+        if self.creations_in_flight >= CREATIONS_IN_FLIGHT_MAX || !self.creation_rate.may_send(now) {
             return None;
         }
-        let stream = self.streams.iter().position(|stream| {
-            stream.begun
-                && self.may_create(stream)
-                && match stream.existence {
-                    Existence::Unknown => true,
-                    Existence::Resting { until, .. } => until <= now,
-                    Existence::BeingCreated { .. } | Existence::Exists => false,
-                }
-        })?;
-        self.streams[stream].existence = Existence::BeingCreated { sent_after: self.successes };
+        // Who has waited longest: at a low rate, the first places would keep the others from their turn.
+        let due = |index: usize| Some((self.creation_due(&self.streams[index], now)?, index));
+        let (due, stream) = (0..self.streams.len()).filter_map(due).min()?;
+        if due > now {
+            return None;
+        }
+        self.creation_rate.sent(now);
+        self.streams[stream].existence = Existence::BeingCreated { sent_at: now, sent_after: self.successes };
         self.creations_in_flight += 1;
         self.called(stream, now);
         Some(Action::CreateStream { stream, address: self.streams[stream].address.clone() })
     }
 
     /// When `create` will have something to do without an answer coming in.
-    pub(super) fn next_creation(&self) -> Option<Instant> {
+    pub(super) fn next_creation(&self, now: Instant) -> Option<Instant> {
         if self.creations_in_flight >= CREATIONS_IN_FLIGHT_MAX {
             return None;
         }
-        let resting = self.streams.iter().filter(|stream| stream.begun && self.may_create(stream));
-        let resting = resting.filter_map(|stream| match stream.existence {
-            Existence::Resting { until, .. } => Some(until),
-            _ => None,
-        });
-        resting.min()
+        let due = self.streams.iter().filter_map(|stream| self.creation_due(stream, now)).min()?;
+        Some(self.creation_rate.next_at().map_or(due, |allowed| due.max(allowed)))
     }
 
-    fn may_create(&self, stream: &Stream) -> bool {
-        self.groups[stream.group].state != GroupState::BeingCreated
+    /// When its creation may be asked for, but for the rate of these calls.
+    fn creation_due(&self, stream: &Stream, now: Instant) -> Option<Instant> {
+        if !stream.begun || self.groups[stream.group].state == GroupState::BeingCreated {
+            return None;
+        }
+        match stream.existence {
+            Existence::Unknown => Some(now),
+            Existence::Resting { until, .. } => Some(until),
+            Existence::BeingCreated { .. } | Existence::Exists => None,
+        }
     }
 
     fn creation_failed(&mut self, stream: usize, answer: Answer, now: Instant) {
         match answer {
-            Answer::Throttled => self.retry_creation(stream, Pace::Fast, false, now),
+            Answer::Throttled => self.creation_throttled(stream, now),
             Answer::Unavailable { detail, .. } if stream >= self.own_streams => {
                 self.say_away(stream, detail);
                 self.retry_creation(stream, Pace::Slow, false, now);
             }
             Answer::Unavailable { detail, .. } => {
                 let away = match self.streams[stream].existence {
-                    Existence::BeingCreated { sent_after } => self.is_away(sent_after),
+                    Existence::BeingCreated { sent_after, .. } => self.is_away(sent_after),
                     // It was its group's creation that failed, without which no call of ours can succeed.
                     _ => true,
                 };
@@ -209,6 +217,18 @@ impl Core {
             }
             Answer::Accepted(_) => unreachable!("a success is no failure"),
         }
+    }
+
+    /// It goes again in its turn, at the rate that is now allowed to all creations, and to them alone.
+    fn creation_throttled(&mut self, index: usize, now: Instant) {
+        let stream = &mut self.streams[index];
+        let Existence::BeingCreated { sent_at, .. } = stream.existence else {
+            // It was its group's: of these there are few.
+            return self.retry_creation(index, Pace::Fast, false, now);
+        };
+        self.creation_rate.throttled(sent_at, now);
+        stream.troubles = stream.troubles.max(1);
+        stream.existence = Existence::Resting { until: now, away: false };
     }
 
     fn retry_creation(&mut self, index: usize, pace: Pace, away: bool, now: Instant) {

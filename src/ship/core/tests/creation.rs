@@ -186,8 +186,9 @@ fn a_service_that_is_away_when_a_stream_is_created_is_an_outage_and_ends_like_on
     rig.pass();
     let stream = only_creation(&mut rig);
     rig.created(stream, ok());
-    // Stream 1 was only throttled: it rests out its time.
-    assert_eq!(rig.act(), if stream == 1 { vec!["say reached", "create 0"] } else { vec!["say reached"] });
+    assert_eq!(rig.act(), ["say reached"]);
+    // The other goes when the rate lets it.
+    pass_until(&mut rig, &format!("create {}", 1 - stream));
 }
 
 #[test]
@@ -217,4 +218,57 @@ fn few_streams_are_created_at_a_time_and_one_that_is_due_meanwhile_wakes_nobody(
     assert_eq!(rig.act(), ["create 0"]);
     rig.created(2, ok());
     assert_eq!(rig.act(), ["create 9"]);
+}
+
+#[test]
+fn throttled_creations_slow_down_all_creations_and_no_body() {
+    const STREAMS: usize = 40;
+    let mut rig = Rig::new(STREAMS, options(4, 4));
+    rig.core.begin(0);
+    assert_eq!(rig.act(), ["create 0"]);
+    rig.created(0, ok());
+    (1..STREAMS).for_each(|stream| rig.core.begin(stream));
+    // A quota of 5 a second, for 100 s.
+    let (mut asked, mut throttled, mut created, mut answered_at) = (0, 0, 1, rig.now);
+    let mut allowed = 5.0;
+    let until = rig.now + Duration::from_secs(100);
+    while rig.now < until && created < STREAMS {
+        allowed = f64::min(5.0, allowed + 5.0 * (rig.now - answered_at).as_secs_f64());
+        answered_at = rig.now;
+        for action in rig.act() {
+            let stream = action.strip_prefix("create ").expect("nothing else is to be done").parse().unwrap();
+            asked += 1;
+            if allowed >= 1.0 {
+                (allowed, created) = (allowed - 1.0, created + 1);
+                rig.created(stream, ok());
+            } else {
+                throttled += 1;
+                rig.created(stream, Answer::Throttled);
+            }
+        }
+        if created < STREAMS {
+            rig.pass();
+        }
+    }
+    assert_eq!((created, asked), (STREAMS, STREAMS - 1 + throttled));
+    assert!(throttled <= STREAMS / 2, "{throttled} of {asked} were throttled");
+    assert!(rig.core.creation_rate.limited_since().is_some());
+    rig.offer(0, ["a", "b", "c", "d"]);
+    assert_eq!(rig.act(), ["send a", "send b", "send c", "send d"], "bodies have a rate of their own");
+}
+
+#[test]
+fn a_group_that_is_removed_again_before_its_first_stream_is_created_again() {
+    let mut rig = begun(1, creating_group(2));
+    rig.created(0, not_found());
+    assert_eq!(rig.act(), ["create group"]);
+    rig.group_created(ok());
+    assert_eq!(rig.act(), ["create 0"]);
+    rig.created(0, not_found());
+    pass_until(&mut rig, "create 0");
+    rig.created(0, not_found());
+    assert_eq!(rig.act(), ["say group missing"]);
+    pass_until(&mut rig, "create 0");
+    rig.created(0, not_found());
+    assert_eq!(rig.act(), ["create group"]);
 }
