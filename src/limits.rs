@@ -41,6 +41,9 @@ pub const RING_BYTES_MIN: usize = 16 * 1024;
 pub const RING_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// All rings together take at most this part of `--memory-max`: one in so many bytes.
 pub const RINGS_PART: usize = 4;
+/// The same of all partial lines that outgrow half their ring, where rings are so small that a line can: a few at the same
+/// time may grow to a whole message, more are cut.
+pub const ASSEMBLY_PART: usize = 16;
 /// With less room than this a ring counts as full. A child may have set its pipe to packets (O_DIRECT), of at most PIPE_BUF
 /// bytes each, and the kernel throws away what of a packet does not fit into a read. Source: pipe(2).
 pub const READ_BYTES_MIN: usize = 4096;
@@ -87,8 +90,12 @@ pub const WAITING_BODIES_PER_STREAM_MAX: usize = 2;
 pub const WAITING_BODIES_MAX: usize = 4;
 /// What one body takes when we count how many may be held: a full batch of 150-byte lines is 1.15 MB of JSON.
 pub const BODY_BYTES_TYPICAL: usize = BATCH_BYTES_MAX + BATCH_BYTES_MAX / 4;
-/// What one visit of a ring makes at most: a body of one event that grows as far as JSON can, and the next open one.
+/// What one visit of a ring makes at most: a body of one event that grows as far as JSON can; and room for another
+/// stream's body, so that one that fills memory leaves some to others.
 pub const VISIT_BYTES_MAX: usize = ESCAPE_GROWTH_MAX * MESSAGE_BYTES_MAX + BODY_BYTES_MAX;
+/// After so many bytes of bodies, ship looks at what came in meanwhile: a full body takes a millisecond, or many where CPU
+/// is short.
+pub const TURN_BYTES_MAX: usize = BATCH_BYTES_MAX;
 /// The least that is left of `--memory-max` for bodies, open and finished, beside what one visit makes: about one and
 /// the next.
 pub const BODIES_BYTES_MIN: usize = 2 * BATCH_BYTES_MAX;
@@ -250,8 +257,9 @@ pub const SPOOL_WINDOW_BYTES: usize = 64 * 1024;
 pub const SPOOL_SYNC_BYTES: u64 = 1024 * 1024;
 pub const SPOOL_SYNC_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a read, a deletion or a journal's write rests after it failed; and a spool that refused a body is not asked
-/// before, unless room was made.
+/// before, unless room was made. Each time that it refuses the next, it is asked half as often, down to the other.
 pub const SPOOL_RETRY: Duration = Duration::from_secs(1);
+pub const SPOOL_RETRY_MAX: Duration = Duration::from_secs(10);
 /// A spool that has not answered for so long is not waited for any more: what it was given is taken back, and sent. Long
 /// enough for a busy disk, and short enough for who reads the lines; at the end there may be --drain-timeout only.
 pub const SPOOL_ANSWER_WAIT: Duration = Duration::from_secs(5);

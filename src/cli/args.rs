@@ -84,8 +84,8 @@ counted. logpump ends at most --grace + --eof-grace + --drain-timeout + 2s after
 At a terminal, the process group of a single command is the foreground group: Ctrl-C reaches the command and not logpump, and \
 starts no stop clock. A SIGTERM to logpump does. stdin is inherited, and several commands share it.
 
-An outage: while CloudWatch Logs cannot be reached, lines are kept in memory first (all of it stays below --memory-max), then in the spool, up to \
---spool-max on disk. When both are full, --when-full decides. Sizes are bytes, or a number with a unit: 500MB (1000s), 1GiB (1024s).
+An outage: while CloudWatch Logs cannot be reached, lines are kept in memory first (a few batches), then in the spool, up to \
+--spool-max on disk, then in memory up to --memory-max. When both are full, --when-full decides. Sizes are bytes, or a number with a unit: 500MB (1000s), 1GiB (1024s).
 
 Python and C's stdio hold output back when it goes into a pipe, and lose that when they are killed: set PYTHONUNBUFFERED=1 \
 for Python; for others, begin the command with stdbuf -oL.

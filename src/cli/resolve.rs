@@ -103,6 +103,7 @@ fn plan(arguments: RunArguments, named: Named) -> Result<Plan, Refusal> {
             stream_window: arguments.stream_window.map_or(max_in_flight, usize::from),
             create_group: arguments.create_group,
             body_bytes_max: memory.body_bytes_max,
+            assembly_bytes_max: memory.assembly_bytes_max,
             disk,
             when_full,
         },

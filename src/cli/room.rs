@@ -6,9 +6,9 @@ use bytesize::ByteSize;
 
 use super::args::{RunArguments, SpoolSyncChoice, WhenFullChoice};
 use crate::limits::{
-    BODIES_BYTES_MIN, MARK_BYTES, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN, RING_BYTES_MAX, RING_BYTES_MIN,
-    RING_BYTES_PER_MARK, RINGS_PART, SPOOL_BYTES_MAX, SPOOL_BYTES_MIN, TEE_CHUNK_BYTES_MAX, TEE_CHUNKS_MAX,
-    VISIT_BYTES_MAX,
+    ASSEMBLY_PART, BODIES_BYTES_MIN, EVENT_OVERHEAD_BYTES, MARK_BYTES, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN,
+    MESSAGE_BYTES_MAX, RING_BYTES_MAX, RING_BYTES_MIN, RING_BYTES_PER_MARK, RINGS_PART, SPOOL_BYTES_MAX,
+    SPOOL_BYTES_MIN, TEE_CHUNK_BYTES_MAX, TEE_CHUNKS_MAX, VISIT_BYTES_MAX,
 };
 use crate::refusal::Refusal;
 use crate::run::{Destination, SpoolPlan};
@@ -26,6 +26,8 @@ pub struct Memory {
     pub ring_bytes: usize,
     /// Of all streams, with what one visit of a ring makes.
     pub body_bytes_max: usize,
+    /// Of all streams.
+    pub assembly_bytes_max: usize,
 }
 
 pub fn memory(arguments: &RunArguments, children: usize) -> Result<Memory, Refusal> {
@@ -52,11 +54,13 @@ struct Wish {
 fn divide(max: usize, wish: Wish) -> Option<Memory> {
     let mut ring_bytes = RING_BYTES_MAX;
     while ring_bytes >= wish.ring_bytes_min {
-        let rest = max.checked_sub(wish.children * ring_memory_bytes(ring_bytes) + wish.tee_bytes);
+        let assembly_bytes_max = assembly_bytes(wish.children, ring_bytes).min(max / ASSEMBLY_PART);
+        let rings_bytes = wish.children * ring_memory_bytes(ring_bytes);
+        let rest = max.checked_sub(rings_bytes + wish.tee_bytes + assembly_bytes_max);
         let is_small = wish.children * ring_bytes <= max / RINGS_PART;
         match rest {
             Some(body_bytes_max) if is_small && body_bytes_max >= VISIT_BYTES_MAX + BODIES_BYTES_MIN => {
-                return Some(Memory { ring_bytes, body_bytes_max });
+                return Some(Memory { ring_bytes, body_bytes_max, assembly_bytes_max });
             }
             _ => ring_bytes /= 2,
         }
@@ -69,7 +73,15 @@ fn least(wish: Wish) -> usize {
     const MIB: usize = 1024 * 1024;
     let rings = wish.children * wish.ring_bytes_min * RINGS_PART;
     let all = wish.children * ring_memory_bytes(wish.ring_bytes_min) + wish.tee_bytes;
-    rings.max(all + VISIT_BYTES_MAX + BODIES_BYTES_MIN).max(MEMORY_BYTES_MIN).next_multiple_of(MIB)
+    let all = all + VISIT_BYTES_MAX + BODIES_BYTES_MIN;
+    let with_part = (all * ASSEMBLY_PART).div_ceil(ASSEMBLY_PART - 1);
+    let all = with_part.min(all + assembly_bytes(wish.children, wish.ring_bytes_min));
+    rings.max(all).max(MEMORY_BYTES_MIN).next_multiple_of(MIB)
+}
+
+/// What partial lines may come to: with large rings they stay there.
+fn assembly_bytes(children: usize, ring_bytes: usize) -> usize {
+    if ring_bytes / 2 > MESSAGE_BYTES_MAX { 0 } else { children * (MESSAGE_BYTES_MAX + EVENT_OVERHEAD_BYTES) }
 }
 
 /// With its marks.
@@ -165,7 +177,10 @@ mod tests {
         assert_eq!(alone.body_bytes_max, 60 * MIB - 256 * KIB);
         // Smaller rings, where the copy needs the room.
         let with_copy = divide(16 * MIB, Wish { tee_bytes: 4 * MIB, ..wish(1) }).unwrap();
-        assert_eq!(with_copy, Memory { ring_bytes: MIB, body_bytes_max: 11 * MIB - 64 * KIB });
+        let expected = Memory { ring_bytes: 512 * KIB, body_bytes_max: 10 * MIB + 480 * KIB, assembly_bytes_max: MIB };
+        assert_eq!(with_copy, expected);
+        // A few whole partial lines.
+        assert_eq!(divide(64 * MIB, wish(16)).map(|memory| memory.assembly_bytes_max), Some(4 * MIB));
     }
 
     #[test]

@@ -4,9 +4,9 @@
 //! A body is in exactly one place: with its stream (fresh, or back from the disk), in a call, or on its way to the disk,
 //! or on disk alone. It leaves by being booked.
 //! This file has what comes in and goes out; `verdicts` says what an answer to a call means, `choose` which body goes
-//! next, `disk` what goes to the spool, `told` what the spool says and `backlog` what comes back, `silence` what is done
-//! while it says nothing, `elsewhere` has services that only ended runs knew, `refused` has what the service calls invalid, `creation` the streams and their groups, `room`
-//! what may be held; `view` lets others watch.
+//! next, `disk` what goes to the spool, `takes` whether it may, `told` what the spool says and `backlog` what comes back;
+//! `silence` has what is done while it says nothing, `elsewhere` services that only ended runs knew, `refused` what the
+//! service calls invalid, `creation` the streams and their groups, `room` what may be held; `view` lets others watch.
 
 mod backlog;
 mod choose;
@@ -17,6 +17,7 @@ mod refused;
 mod room;
 mod silence;
 mod stream;
+mod takes;
 mod told;
 mod verdicts;
 mod view;
@@ -231,6 +232,11 @@ impl Core {
         }
         if self.spilling {
             return None;
+        }
+        self.ask_disk_again(now);
+        self.relieve_memory();
+        if let Some(action) = self.outbox.pop_front() {
+            return Some(action);
         }
         self.resend(now).or_else(|| self.create(now)).or_else(|| self.send(now)).or_else(|| self.load(now))
     }

@@ -195,6 +195,16 @@ impl Feed {
         self.packer.open.as_ref().map_or(0, OpenBatch::allocated_bytes)
     }
 
+    /// Memory of a partial line that left the ring.
+    pub fn assembly_bytes(&self) -> usize {
+        self.framer.allocated_bytes()
+    }
+
+    /// From now on that takes at most so much: see `Framer::limit_held`.
+    pub fn limit_assembly(&mut self, bytes: usize) {
+        self.framer.limit_held(bytes);
+    }
+
     /// Finishes the open batch as it is, without taking more out of the ring.
     pub fn cut(&mut self, now: Now) -> Option<Finished> {
         let finished = self.packer.finish(now.wall_ms);
@@ -271,7 +281,7 @@ struct Packer {
 }
 
 impl Packer {
-    /// At most one batch is finished a visit; the record that would need a second one stays in the ring.
+    /// At most one batch is finished a visit, and none is begun after it: the record that would stays in the ring.
     fn take(
         &mut self,
         record: &Record<'_>,
@@ -331,17 +341,14 @@ impl Packer {
                         self.dater.gave(timestamp_ms);
                         return Taken::Yes;
                     }
-                    if finished.is_some() {
-                        return Taken::No;
-                    }
+                    // The next batch is the next visit's: so a visit makes one body at most, however large its lines.
                     *finished = self.finish(wall_ms);
+                    return Taken::No;
                 }
                 Dated::ClockWentBack => {
                     if self.open.is_some() {
-                        if finished.is_some() {
-                            return Taken::No;
-                        }
                         *finished = self.finish(wall_ms);
+                        return Taken::No;
                     }
                     books.ledger.clock_steps += 1;
                     self.dater.follow_clock();

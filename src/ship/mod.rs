@@ -57,6 +57,8 @@ pub struct Options {
     pub create_group: bool,
     /// Memory for bodies, open, waiting and in flight, and for what one visit of a ring makes.
     pub body_bytes_max: usize,
+    /// Memory for partial lines that left their rings.
+    pub assembly_bytes_max: usize,
     pub when_full: WhenFull,
     /// For a spool, if there is one.
     pub disk: Option<DiskOptions>,
@@ -131,7 +133,8 @@ fn pump_options(sink: &Sink, options: &Options, has_spool: bool) -> pump::Option
         seed: clock::wall().as_nanos() as u64 ^ u64::from(std::process::id()) << 32,
     };
     let gzip = matches!(sink, Sink::CloudWatch(target) if target.gzip);
-    pump::Options { gzip, linger: options.linger, when_full: options.when_full, core }
+    let (linger, when_full, assembly_bytes_max) = (options.linger, options.when_full, options.assembly_bytes_max);
+    pump::Options { gzip, linger, when_full, assembly_bytes_max, core }
 }
 
 fn copied(error: &io::Error) -> io::Error {

@@ -17,7 +17,7 @@ use super::parcel::Parcel;
 use super::patience::Patience;
 use crate::batch::Head;
 use crate::ledger::{End, Ledger};
-use crate::limits::CPU_SHORT_AFTER;
+use crate::limits::{CPU_SHORT_AFTER, TURN_BYTES_MAX};
 use crate::report::tee::Tee;
 use crate::ring::Drainer;
 use crate::spool::entry::Address;
@@ -42,6 +42,8 @@ pub struct Options {
     pub gzip: bool,
     pub linger: Duration,
     pub when_full: WhenFull,
+    /// For all partial lines that left their rings.
+    pub assembly_bytes_max: usize,
     pub core: core::Options,
 }
 
@@ -67,6 +69,11 @@ pub struct Pump {
     patience: Vec<Patience>,
     /// Who is looked at first, and has what little room there is: in turn.
     first: usize,
+    /// Of bodies, uncompressed, in this turn.
+    made_bytes: usize,
+    assembly_bytes_max: usize,
+    /// Of all feeds.
+    assembly_bytes: usize,
 }
 
 impl Pump {
@@ -90,6 +97,9 @@ impl Pump {
             full_since,
             patience,
             first: 0,
+            made_bytes: 0,
+            assembly_bytes_max: options.assembly_bytes_max,
+            assembly_bytes: 0,
         }
     }
 
@@ -135,7 +145,8 @@ impl Pump {
         self.core.spool_died();
     }
 
-    /// Frames and encodes wherever there is something, and there is room for what comes of it.
+    /// Frames and encodes wherever there is something, and there is room for what comes of it; only so much that what the
+    /// disk and the service have done meanwhile is soon known: else they would seem slow because we are.
     pub fn turn(&mut self, now: Now) -> bool {
         if self.feeds.iter().all(Feed::is_over) {
             self.drain(now.mono);
@@ -147,12 +158,18 @@ impl Pump {
         let mut worked = false;
         let mut all_bytes = self.open_bytes();
         let count = self.feeds.len();
-        for index in (self.first..count).chain(0..self.first) {
+        let first = self.first;
+        self.made_bytes = 0;
+        for index in (first..count).chain(0..first) {
+            self.first = (index + 1) % count;
             let before = self.feeds[index].open_bytes();
             worked |= self.work_on(index, all_bytes, now);
             all_bytes = all_bytes - before + self.feeds[index].open_bytes();
+            if self.made_bytes >= TURN_BYTES_MAX {
+                return true;
+            }
         }
-        self.first = (self.first + 1) % count.max(1);
+        self.first = (first + 1) % count.max(1);
         worked
     }
 
@@ -221,7 +238,11 @@ impl Pump {
                 tee.copy(index, bytes);
             }
         };
-        self.feeds[index].discard(reason, now, self.core.books_mut(index), copy);
+        let feed = &mut self.feeds[index];
+        let others = self.assembly_bytes - feed.assembly_bytes();
+        feed.limit_assembly(self.assembly_bytes_max.saturating_sub(others));
+        feed.discard(reason, now, self.core.books_mut(index), copy);
+        self.assembly_bytes = others + feed.assembly_bytes();
         if !std::mem::replace(&mut self.dropping_said, true) {
             self.core.say(Notice::Dropping { reason });
         }
@@ -238,6 +259,7 @@ impl Pump {
 
     fn parcel(&mut self, index: usize, Finished { body, serial }: Finished) -> Parcel {
         let gzip = self.gzip;
+        self.made_bytes += body.json.len();
         let label = self.core.next_label(index, serial, gzip);
         Parcel::new(body, label, |json: Vec<u8>| if gzip { compress(&json) } else { json })
     }
@@ -249,7 +271,10 @@ impl Pump {
                 tee.copy(index, bytes);
             }
         };
+        let others = self.assembly_bytes - feed.assembly_bytes();
+        feed.limit_assembly(self.assembly_bytes_max.saturating_sub(others));
         let finished = feed.visit(now, self.core.books_mut(index), copy);
+        self.assembly_bytes = others + feed.assembly_bytes();
         if let (true, Some(tee)) = (feed.is_over(), &mut self.tee) {
             tee.end(index);
         }
@@ -307,13 +332,17 @@ impl Pump {
     }
 
     pub fn is_spilled(&self) -> bool {
-        self.feeds.iter().all(Feed::is_over) && self.core.is_spilled()
+        let is_over = || self.feeds.iter().all(Feed::is_over);
+        // A disk that is full is not waited for.
+        self.core.is_spilled() && (is_over() || (self.rings_have_ended() && self.core.is_refused_by_disk()))
     }
 
     /// Everything that is left, and not on disk, ends here. All rings have ended.
     pub fn give_up(&mut self, end: End, now: Now) {
         for index in 0..self.feeds.len() {
+            self.assembly_bytes -= self.feeds[index].assembly_bytes();
             let finished = self.feeds[index].abandon(end, now, self.core.books_mut(index));
+            self.assembly_bytes += self.feeds[index].assembly_bytes();
             if let Some(finished) = finished {
                 let parcel = self.parcel(index, finished);
                 parcel.settle(end, self.core.books_mut(index));

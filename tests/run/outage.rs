@@ -97,8 +97,8 @@ fn a_stop_while_the_endpoint_hangs_ends_inside_the_bound() {
 fn without_a_spool_a_stopped_upstream_makes_a_writer_that_may_wait_wait_and_loses_nothing() {
     let standin = standin(&["--no-verify"]);
     let run = Logpump::new("auto").into_cloudwatch(&standin.url).args(&["--drain-timeout", "100s"]);
-    let run = run.args(&["--spool-max", "0", "--when-full", "block"]);
-    // More than ring, pipe and window hold.
+    let run = run.args(&["--spool-max", "0", "--when-full", "block", "--memory-max", "16MiB"]);
+    // More than memory holds.
     let server = Pid::from_raw(standin.pid() as i32).unwrap();
     kill_process(server, Signal::STOP).unwrap();
     let load = env!("CARGO_BIN_EXE_logpump-load");

@@ -124,7 +124,7 @@ impl Plan {
             stream_window: random.usize(1..9),
             create_group: random.bool(),
             gzip: random.u32(0..10) == 0,
-            body_bytes_max: *pick(&mut random, &[VISIT_BYTES_MAX + 100_000, VISIT_BYTES_MAX + 4_000_000, usize::MAX]),
+            body_bytes_max: VISIT_BYTES_MAX + pick(&mut random, &[100_000, 4_000_000, 50_000_000]),
             when_full,
             fresh_names: random.bool(),
             latency: Duration::from_millis(*pick(&mut random, &[2, 25, 100, 400])),

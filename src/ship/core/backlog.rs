@@ -13,9 +13,6 @@ use crate::spool::wire::{EntryId, Request};
 
 impl Core {
     pub(super) fn load(&mut self, now: Instant) -> Option<Action> {
-        if self.disk.refused_until.is_some_and(|until| until <= now) {
-            self.disk.refused_until = None;
-        }
         if !self.may_load(now) {
             return None;
         }
@@ -143,7 +140,7 @@ impl Core {
         if id.run == 0 { own.iter().position(|stream| *stream.address == *address) } else { None }
     }
 
-    /// The place of an adopted run's stream. Bounded: as few of them are in memory, idle ones make room.
+    /// The place of an adopted run's stream. Idle ones make room for others, so that few are in memory but those in trouble.
     fn adopted_stream(&mut self, address: &Arc<Address>) -> usize {
         let adopted = self.own_streams..self.streams.len();
         if let Some(known) = adopted.clone().find(|index| self.streams[*index].address == *address) {
@@ -152,7 +149,9 @@ impl Core {
         let group = self.group_of(address);
         let fresh = Stream::new(address.clone(), group);
         let is_full = adopted.len() >= ADOPTED_STREAMS_MAX;
-        match adopted.into_iter().find(|index| is_full && self.streams[*index].is_idle()) {
+        // What holds one in trouble must not be forgotten: its bodies would be tried again at once.
+        let is_unneeded = |stream: &Stream| stream.is_idle() && stream.troubles == 0;
+        match adopted.into_iter().find(|index| is_full && is_unneeded(&self.streams[*index])) {
             Some(idle) => {
                 self.streams[idle] = fresh;
                 idle

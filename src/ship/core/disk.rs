@@ -1,5 +1,5 @@
 //! What goes to the spool, and what is known to lie there. A body goes there when its stream has enough waiting in memory
-//! (and its ring fills), at the end of the run, and, with `--durable`, before it is ever sent.
+//! (and its ring fills), at the end of the run, and, with `--durable`, before it is ever sent: `takes` decides.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -7,10 +7,9 @@ use std::time::Instant;
 
 use super::refused::Whole;
 use super::silence::Silence;
-use super::stream::{Delivery, Stream};
+use super::stream::Delivery;
 use super::{Action, Core};
-use crate::ledger::{Count, End, Ledger};
-use crate::limits::{BODY_BYTES_TYPICAL, SPOOL_QUEUE_BYTES_MAX, WAITING_BODIES_PER_STREAM_MAX};
+use crate::ledger::{Count, Ledger};
 use crate::spool::entry::Entry;
 use crate::spool::wire::{EntryId, Refusal, Request};
 
@@ -33,6 +32,10 @@ pub(super) struct Disk {
     /// It refused, and is not asked before, unless something is freed.
     pub refused_until: Option<Instant>,
     pub refused_why: Option<Refusal>,
+    /// How often it was asked again since it took something.
+    pub refusals: u32,
+    /// The stream whose waiting bodies go there first, so that all have their turn.
+    pub relieved_next: usize,
     /// Entries that are on disk alone: those, and only those, a Load may bring.
     pub alone: u64,
     pub adopted_alone: Count,
@@ -44,8 +47,8 @@ pub(super) struct Disk {
     pub nothing_but: Option<Vec<u64>>,
     /// What ended runs left is known.
     pub searched: bool,
-    /// How often bodies that are on disk alone were sent already, and whether an answer was lost. Few: what comes back
-    /// from there is a body or two ahead.
+    /// How often bodies that are on disk alone were sent already, and whether an answer was lost. Few: they were in memory
+    /// after that.
     pub tried: HashMap<EntryId, (u32, bool)>,
     pub dead: bool,
     pub silence: Silence,
@@ -84,6 +87,8 @@ impl Disk {
             used_bytes: 0,
             refused_until: None,
             refused_why: None,
+            refusals: 0,
+            relieved_next: 0,
             alone: 0,
             adopted_alone: Count::default(),
             loading: None,
@@ -115,77 +120,13 @@ impl Disk {
 impl Core {
     // ---- to the disk -------------------------------------------------------------------------
 
-    /// It works, and has more to store than it should.
-    pub(super) fn disk_is_behind(&self) -> bool {
-        self.disk.is_on() && self.disk.pending_bytes >= SPOOL_QUEUE_BYTES_MAX
-    }
-
-    /// Would the spool take another body of this stream? Of a half of it every stream has its share to itself, and the
-    /// rest anyone may fill: one that has much to say costs no other a line.
-    pub(super) fn disk_takes(&self, stream: usize) -> bool {
-        self.disk.is_on()
-            && self.disk.refused_until.is_none()
-            && !self.disk.silence.is_said
-            && self.disk.pending_bytes < SPOOL_QUEUE_BYTES_MAX
-            && self.is_within_quota(stream)
-    }
-
-    fn is_within_quota(&self, stream: usize) -> bool {
-        let bytes_max = self.disk.options.map_or(0, |options| options.bytes_max);
-        let used = self.disk.used_bytes + (self.disk.pending_bytes + BODY_BYTES_TYPICAL) as u64;
-        if used <= bytes_max / 2 || used > bytes_max {
-            return used <= bytes_max;
-        }
-        let share = bytes_max / 2 / self.own_streams as u64;
-        let own_left = |stream: &Stream| share.saturating_sub(stream.disk.bytes as u64);
-        let own = own_left(&self.streams[stream]);
-        let all: u64 = self.streams[..self.own_streams].iter().map(own_left).sum();
-        own > 0 || used + all <= bytes_max
-    }
-
-    /// Why a stream that must drop lines has to.
-    pub fn why_full(&self, stream: usize) -> End {
-        match self.disk.refused_why {
-            _ if !self.disk.is_on() => End::NoSpool,
-            Some(Refusal::Full(_)) => End::SpoolFull,
-            Some(Refusal::Failed(_)) => End::NoSpool,
-            None if !self.is_within_quota(stream) => End::SpoolFull,
-            None => End::DiskSlow,
-        }
-    }
-
-    /// May a strict body of this stream go to the disk? Not while another waits in memory for those that are there.
-    pub(super) fn disk_takes_next(&self, stream: usize) -> bool {
-        let own = &self.streams[stream];
-        let is_strict = self.options.stream_window == 1 || own.waiting.iter().any(|other| other.parcel.entry.serial);
-        let waits = is_strict && own.waiting.front().is_some_and(|other| super::choose::is_behind_disk(own, other));
-        self.disk_takes(stream) && !waits
-    }
-
-    /// What an offered body is to go to the disk for. None: it stays in memory.
-    pub(super) fn disk_purpose(&self, stream: usize, delivery: &Delivery) -> Option<Purpose> {
-        if self.spilling {
-            return self.disk.is_on().then_some(Purpose::Room);
-        }
-        if !self.disk_takes_next(stream) {
-            return None;
-        }
-        let own = &self.streams[stream];
-        let is_behind = self.is_strict(delivery) && super::choose::is_behind_disk(own, delivery);
-        let is_full = own.waiting.len() >= WAITING_BODIES_PER_STREAM_MAX || self.is_short_of_memory(stream);
-        if is_full || is_behind {
-            Some(Purpose::Room)
-        } else {
-            self.disk.options.is_some_and(|options| options.durable).then_some(Purpose::Safety)
-        }
-    }
-
     pub(super) fn store(&mut self, stream: usize, delivery: Delivery, purpose: Purpose) {
         self.disk.pending_bytes += delivery.parcel.memory_bytes();
         let on_disk = &mut self.streams[stream].disk;
         on_disk.bytes += delivery.parcel.memory_bytes();
-        if purpose == Purpose::Room {
-            on_disk.leave_alone(delivery.number);
+        match purpose {
+            Purpose::Room => on_disk.leave_alone(delivery.number),
+            Purpose::Safety => on_disk.storing.push_back(delivery.number),
         }
         let entry = delivery.parcel.entry.clone();
         self.ask_to_store(stream, entry, purpose == Purpose::Safety, What::Body(delivery, purpose));
@@ -246,11 +187,19 @@ impl Core {
         let entry = delivery.entry.expect("it is on disk");
         self.free_bytes(index, delivery.parcel.memory_bytes());
         self.streams[index].disk.leave_alone(delivery.number);
+        if index >= self.own_streams {
+            // Counted while it is here: it comes back to whichever place its stream has then.
+            self.streams[index].disk.bytes -= delivery.parcel.memory_bytes();
+        }
         self.left_on_disk(index, &delivery);
+        self.remember_tries(entry, &delivery);
+        self.outbox.push_back(Action::Spool(Request::PutBack(entry)));
+    }
+
+    pub(super) fn remember_tries(&mut self, entry: EntryId, delivery: &Delivery) {
         if delivery.attempts > 0 {
             self.disk.tried.insert(entry, (delivery.attempts, delivery.maybe_stored));
         }
-        self.outbox.push_back(Action::Spool(Request::PutBack(entry)));
     }
 
     // ---- ends --------------------------------------------------------------------------------
@@ -320,19 +269,10 @@ impl Core {
         };
         let mut bodies = Vec::new();
         for (stream, delivery, purpose) in pending.filter_map(body) {
-            self.not_stored(stream, &delivery, purpose);
+            self.streams[stream].disk.was_not_stored(&delivery, purpose);
             bodies.push((stream, delivery));
         }
         bodies
-    }
-
-    /// It was to be, and is not.
-    pub(super) fn not_stored(&mut self, stream: usize, delivery: &Delivery, purpose: Purpose) {
-        let on_disk = &mut self.streams[stream].disk;
-        on_disk.bytes -= delivery.parcel.memory_bytes();
-        if purpose == Purpose::Room {
-            on_disk.alone -= 1;
-        }
     }
 
     /// Bodies that the spool was given and has not taken yet.

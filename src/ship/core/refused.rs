@@ -29,6 +29,7 @@ use crate::spool::wire::EntryId;
 pub(super) struct Trial {
     /// Of the body that it is a part of.
     pub first_event: u32,
+    pub is_part: bool,
     /// While the stream was slow.
     tries: u32,
     /// The stream's successes when it was last refused, as a lone event.
@@ -262,6 +263,7 @@ impl Core {
             trial,
         };
         let first_event = trial.first_event + count as u32;
+        let trial = Trial { is_part: true, ..trial };
         Ok((part(left, whole.clone(), trial), part(right, whole, Trial { first_event, ..trial })))
     }
 }

@@ -1,7 +1,9 @@
 //! How much may be held, over all streams: a bound that one stream may use alone, and a share that none loses.
 
 use super::Core;
-use crate::limits::{BODY_BYTES_TYPICAL, VISIT_BYTES_MAX, WAITING_BODIES_MAX, WAITING_BODIES_PER_STREAM_MAX};
+use crate::limits::{
+    BODY_BYTES_MAX, BODY_BYTES_TYPICAL, VISIT_BYTES_MAX, WAITING_BODIES_MAX, WAITING_BODIES_PER_STREAM_MAX,
+};
 
 /// Bytes in open batches: of one stream, and of all.
 #[derive(Debug, Clone, Copy, Default)]
@@ -12,26 +14,43 @@ pub struct Open {
 
 impl Core {
     /// May another body of this stream be finished?
-    /// `pressing`: it would rather go to the disk than wait.
+    /// `pressing`: it would rather go to the disk, or wait in memory where no disk takes it, than stay in the ring.
     pub fn accepts(&self, stream: usize, pressing: bool) -> bool {
         if self.spilling {
             return !self.disk_is_behind();
         }
-        let few = self.streams[stream].waiting.len() < WAITING_BODIES_PER_STREAM_MAX;
-        let has_place = few || (self.streams[stream].refusals.slow && self.accepts_slowly(stream));
-        let durable = self.options.disk.is_some_and(|disk| disk.durable);
-        (has_place && !(durable && self.disk_is_behind())) || (pressing && self.disk_takes_next(stream))
+        let own = &self.streams[stream];
+        let few = own.waiting.len() < WAITING_BODIES_PER_STREAM_MAX;
+        let has_place = few || (own.refusals.slow && self.accepts_slowly(stream));
+        // What is durable is on disk before it is sent, so it waits for a disk that works.
+        let may_wait = !(self.options.disk.is_some_and(|disk| disk.durable) && self.disk_is_behind());
+        let finds_one = || self.disk_takes_next(stream) || (may_wait && !own.refusals.slow);
+        (has_place && may_wait) || (pressing && finds_one())
     }
 
     /// May this stream take more out of its ring? `open` is what it, and what all streams, have in open batches.
-    /// Below the bound anyone may; up to twice the bound, those that hold less than their share: a stream that has
-    /// little to say is not held up by one that has much.
-    /// So may one whose ring presses, if the disk takes what comes of it.
+    /// Below the bound anyone may; beyond it, those that hold less than their share: a stream that has little to say is
+    /// not held up by one that has much.
+    /// What the ring of another presses out goes to the disk; where that takes nothing, it waits in memory.
     pub fn has_room(&self, stream: usize, open: Open) -> bool {
         let held = self.held_bytes + open.all_bytes;
         let own = self.streams[stream].held_bytes + open.own_bytes;
-        let goes_to_disk = || self.streams[stream].presses && self.disk_takes_next(stream);
-        held < self.bound() || (held < 2 * self.bound() && (own < self.share() || goes_to_disk()))
+        // What such a stream makes is hardly escapes alone: what is kept for these has room for a body more.
+        let is_quiet = |share| own < share && held < self.limit().saturating_add(BODY_BYTES_MAX);
+        if held < self.bound() || is_quiet(self.share()) {
+            return true;
+        }
+        if !(self.streams[stream].presses || self.spilling) {
+            return false;
+        }
+        if self.spilling || self.disk_takes_next(stream) {
+            // Bodies in calls that hang may fill all memory. An idle disk takes the next all the same.
+            return held < self.limit() || !self.disk.has_pending();
+        }
+        // As on disk: of a half every stream has its share to itself, and the rest anyone may fill.
+        let share = self.limit() / 2 / self.own_streams;
+        let left = self.streams[..self.own_streams].iter().map(|other| share.saturating_sub(other.held_bytes));
+        is_quiet(share) || held + left.sum::<usize>() + BODY_BYTES_MAX <= self.limit()
     }
 
     /// Whether the stream's ring presses: more than half of it is occupied.
@@ -58,6 +77,11 @@ impl Core {
         let wanted = (self.options.max_in_flight + WAITING_BODIES_MAX) * BODY_BYTES_TYPICAL;
         // Twice the bound, and one visit more, stay inside.
         wanted.min(self.options.body_bytes_max.saturating_sub(VISIT_BYTES_MAX) / 2).max(1)
+    }
+
+    /// What may be held where nothing but memory takes it: one visit more stays inside.
+    fn limit(&self) -> usize {
+        self.options.body_bytes_max.saturating_sub(VISIT_BYTES_MAX).max(1)
     }
 
     pub(super) fn share(&self) -> usize {

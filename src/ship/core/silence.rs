@@ -50,7 +50,7 @@ impl Core {
             let stream = pending.stream;
             if let What::Body(delivery, purpose) = std::mem::replace(&mut pending.what, What::Taken) {
                 self.disk.pending_bytes -= delivery.parcel.memory_bytes();
-                self.not_stored(stream, &delivery, purpose);
+                self.streams[stream].disk.was_not_stored(&delivery, purpose);
                 self.streams[stream].put_back(delivery);
             }
         }

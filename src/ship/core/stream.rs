@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::super::parcel::{Books, Parcel};
 use super::creation::Existence;
+use super::disk::Purpose;
 use super::refused::{Refusals, Trial, Whole};
 use crate::ledger::Count;
 use crate::spool::entry::Address;
@@ -48,14 +49,29 @@ pub(super) struct OnDisk {
     pub alone: u64,
     /// No number of these is lower.
     pub alone_from: u64,
+    /// Every number of these is.
+    pub alone_until: u64,
+    /// Numbers of bodies on their way there, to be sent afterwards.
+    pub storing: VecDeque<u64>,
     /// What these stand for, as far as they are on disk already; lines in pieces are counted by `SplitLines`.
     pub alone_count: Count,
 }
 
 impl OnDisk {
     pub fn leave_alone(&mut self, number: u64) {
-        self.alone_from = if self.alone == 0 { number } else { self.alone_from.min(number) };
+        let is_first = self.alone == 0;
+        self.alone_from = if is_first { number } else { self.alone_from.min(number) };
+        self.alone_until = if is_first { number + 1 } else { self.alone_until.max(number + 1) };
         self.alone += 1;
+    }
+
+    /// The disk was to have it, and has it not.
+    pub fn was_not_stored(&mut self, delivery: &Delivery, purpose: Purpose) {
+        self.bytes -= delivery.parcel.memory_bytes();
+        match purpose {
+            Purpose::Room => self.alone -= 1,
+            Purpose::Safety => drop(self.storing.pop_front()),
+        }
     }
 
     /// They come back in order, so the rest is younger.
@@ -114,6 +130,7 @@ impl Stream {
 
     pub fn is_idle(&self) -> bool {
         self.in_flight == 0
+            && self.held_bytes == 0
             && self.waiting.is_empty()
             && self.backlog.is_empty()
             && self.refusals.suspects.is_empty()

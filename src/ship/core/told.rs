@@ -5,8 +5,8 @@ use std::time::Instant;
 use super::super::notice::Notice;
 use super::disk::{Pending, Purpose, What};
 use super::{Action, Core};
-use crate::limits::{SPOOL_RETRY, WAITING_BODIES_PER_STREAM_MAX};
-use crate::spool::wire::{EntryId, Event, Refusal, Request};
+use crate::limits::WAITING_BODIES_PER_STREAM_MAX;
+use crate::spool::wire::{EntryId, Event, Request};
 
 impl Core {
     pub fn spooled(&mut self, event: Event, now: Instant, wall_ms: i64) {
@@ -55,9 +55,7 @@ impl Core {
 
     fn stored(&mut self, ticket: u64, id: EntryId, bytes: u64) {
         self.disk.used_bytes += bytes;
-        if self.disk.refused_why.take().is_some() {
-            self.outbox.push_back(Action::Say(Notice::SpoolTakes));
-        }
+        self.disk_has_taken();
         let Pending { stream, what, .. } = self.take_first_pending(ticket);
         match what {
             What::Taken => self.stored_in_vain(id),
@@ -65,10 +63,14 @@ impl Core {
                 delivery.entry = Some(id);
                 let whole = delivery.whole.take();
                 self.release(stream, whole);
+                if purpose == Purpose::Safety {
+                    self.streams[stream].disk.storing.pop_front();
+                }
                 let full = self.streams[stream].waiting.len() >= WAITING_BODIES_PER_STREAM_MAX;
                 if purpose == Purpose::Room {
                     self.free_bytes(stream, delivery.parcel.memory_bytes());
                     self.left_on_disk(stream, &delivery);
+                    self.remember_tries(id, &delivery);
                 } else if full || self.spilling {
                     self.leave_on_disk(stream, delivery);
                 } else {
@@ -86,20 +88,6 @@ impl Core {
                 None => self.outbox.push_back(Action::Spool(Request::Done(id))),
             },
         }
-    }
-
-    fn refused_by_disk(&mut self, ticket: u64, why: Refusal, now: Instant) {
-        let Pending { stream, what, .. } = self.take_first_pending(ticket);
-        if let What::Body(delivery, purpose) = what {
-            self.not_stored(stream, &delivery, purpose);
-            self.streams[stream].put_back(delivery);
-        }
-        if self.disk.refused_why.is_none() {
-            let (Refusal::Full(why) | Refusal::Failed(why)) = &why;
-            self.outbox.push_back(Action::Say(Notice::SpoolRefuses { why: why.clone() }));
-        }
-        self.disk.refused_why = Some(why);
-        self.disk.refused_until = Some(now + SPOOL_RETRY);
     }
 
     /// The spool's thread is gone: what it was given is still ours, what it has waits for another run.

@@ -1,11 +1,12 @@
 //! What goes to the disk and comes back, with a spool that does what it is told.
 
 mod adopted;
+mod room;
 mod silence;
 
 use super::*;
-use crate::limits::{EVENT_AGE_MS_MAX, SPOOL_RETRY, VISIT_BYTES_MAX, WAITING_BODIES_PER_STREAM_MAX};
-use crate::spool::wire::{EntryId, Event, Refusal};
+use crate::limits::{EVENT_AGE_MS_MAX, WAITING_BODIES_PER_STREAM_MAX};
+use crate::spool::wire::{EntryId, Event};
 
 const WALL_MS: i64 = 1_700_000_000_000;
 const MIB: u64 = 1024 * 1024;
@@ -201,84 +202,6 @@ fn a_durable_body_is_on_disk_before_it_is_sent_and_forgotten_there_at_its_end() 
     assert_eq!(desk.on_disk(), ["a"]);
     desk.answer("a", ok());
     assert!(desk.on_disk().is_empty() && desk.core.is_empty(desk.now));
-}
-
-#[test]
-fn what_the_disk_refuses_stays_in_memory_and_it_is_asked_again_later() {
-    let mut desk = Desk::new(1, with_disk(1, 1, false));
-    desk.offer(0, ["a", "b", "c", "d"]);
-    let Some(Request::Store { ticket, .. }) = desk.asked.pop_front() else { panic!("d goes to the disk") };
-    desk.hear(Event::Refused { ticket, why: Refusal::Full("no space".into()) });
-    desk.act();
-    assert_eq!((desk.core.accepts(0, true), desk.core.why_full(0)), (false, End::SpoolFull));
-    assert_eq!(desk.said.iter().filter(|said| said.contains("no space")).count(), 1);
-    desk.now += SPOOL_RETRY;
-    desk.act();
-    assert!(desk.core.accepts(0, true));
-    desk.offer(0, ["e"]);
-    for (name, next) in [("a", "b"), ("b", "c"), ("c", "d")] {
-        desk.spool_works_on();
-        assert_eq!(desk.answer(name, ok()), [next], "older ones first, wherever they are");
-    }
-    assert_eq!(desk.answer("d", ok()).len() + desk.spool_works_on().len(), 1);
-    desk.answer("e", ok());
-    assert_eq!(desk.delivered(0), 5);
-}
-
-/// Offers bodies of 1 MiB until it is refused; how many were taken.
-fn fill(desk: &mut Desk, stream: usize, most: usize) -> usize {
-    desk.core.set_presses(stream, true);
-    for taken in 0..most {
-        if !desk.core.accepts(stream, true) || !desk.core.has_room(stream, Open::default()) {
-            return taken;
-        }
-        let big = Body { json: vec![b'x'; MIB as usize], last_ms: WALL_MS, ..body("x", 1) };
-        desk.core.books_mut(stream).ledger.read += Count::new(1, u64::from(RAW_BYTES));
-        let label = desk.core.next_label(stream, false, false);
-        desk.core.offer(stream, Parcel::new(big, label, |json| json));
-        desk.act();
-        desk.spool_works_on();
-    }
-    most
-}
-
-#[test]
-fn a_noisy_stream_leaves_a_quiet_one_its_share_of_the_disk() {
-    let disk = Some(DiskOptions { bytes_max: 40 * MIB, durable: false });
-    let mut desk = Desk::new(2, Options { disk, ..options(1, 1) });
-    // A quarter is the other's.
-    let taken = fill(&mut desk, 0, 100);
-    assert!((28..=33).contains(&taken), "{taken} of 40");
-    assert_eq!(desk.core.why_full(0), End::SpoolFull);
-    desk.offer(1, ["q1", "q2", "q3"]);
-    assert!(desk.core.accepts(1, true));
-    assert!((8..=11).contains(&fill(&mut desk, 1, 100)));
-}
-
-#[test]
-fn a_stream_alone_fills_all_of_the_disk() {
-    let disk = Some(DiskOptions { bytes_max: 40 * MIB, durable: false });
-    let mut desk = Desk::new(1, Options { disk, ..options(1, 1) });
-    let taken = fill(&mut desk, 0, 100);
-    assert!((38..=43).contains(&taken), "{taken} of 40");
-}
-
-#[test]
-fn where_memory_is_short_bodies_go_to_the_disk_though_few_wait() {
-    let disk = Some(DiskOptions { bytes_max: 1000 * MIB, durable: false });
-    // Of memory for two bodies, and for very many streams.
-    for (streams, body_bytes_max) in
-        [(1, VISIT_BYTES_MAX + 4 * MIB as usize), (40, VISIT_BYTES_MAX + 32 * MIB as usize)]
-    {
-        let mut desk = Desk::new(streams, Options { disk, body_bytes_max, ..options(8, 8) });
-        // No call is ever answered.
-        for round in 0..10 {
-            for stream in 0..streams {
-                assert_eq!(fill(&mut desk, stream, 1), 1, "stream {stream} of {streams}, round {round}");
-                assert!(desk.core.held_bytes < 2 * desk.core.bound());
-            }
-        }
-    }
 }
 
 #[test]

@@ -113,7 +113,8 @@ fn events_whose_answer_was_lost_count_as_duplicates_whenever_they_are_sent_again
 #[test]
 fn what_is_held_is_bounded_and_yet_every_stream_may_hold_its_share() {
     let big = |name: &str| Body { json: vec![b'x'; BODY_BYTES_TYPICAL], ..body(name, 1) };
-    let mut core = Core::new(addresses(4), options(2, 2));
+    let body_bytes_max = 2 * 6 * BODY_BYTES_TYPICAL + VISIT_BYTES_MAX;
+    let mut core = Core::new(addresses(4), Options { body_bytes_max, ..options(2, 2) });
     let parcel = || Parcel::new(big("x"), label(0, false), |json| json);
     let none = Open::default();
     for stream in 0..3 {
@@ -130,8 +131,9 @@ fn what_is_held_is_bounded_and_yet_every_stream_may_hold_its_share() {
     assert!(core.has_room(3, none));
     let open = |own_bytes, all_bytes| Open { own_bytes, all_bytes };
     assert!(!core.has_room(3, open(BODY_BYTES_TYPICAL, BODY_BYTES_TYPICAL)));
-    // Twice the bound: nobody.
-    assert!(!core.has_room(3, open(0, 5 * BODY_BYTES_TYPICAL)));
+    // Twice the bound, all that there is, and a body more: nobody.
+    assert!(core.has_room(3, open(0, 6 * BODY_BYTES_TYPICAL)));
+    assert!(!core.has_room(3, open(0, 7 * BODY_BYTES_TYPICAL)));
 }
 
 #[test]

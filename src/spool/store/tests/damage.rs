@@ -126,7 +126,7 @@ fn what_waits_for_its_sync_is_refused_and_not_counted_as_lost_when_its_record_is
     let mut rig = Rig::new(SyncPolicy::Always);
     rig.store(entry(0, 0, 40), false);
     let ticket = rig.request_store(entry(0, 1, 40), false);
-    let mut step = |rig: &mut Rig, lane| {
+    let step = |rig: &mut Rig, lane| {
         rig.submit();
         let completion = rig.disk.complete_lane(lane, Fault::None);
         completion.map(|completion| rig.store.completed(completion, rig.now)).is_some()
