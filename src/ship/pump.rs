@@ -377,3 +377,6 @@ pub(super) fn compress(json: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(json.len() / 4), Compression::fast());
     encoder.write_all(json).and_then(|()| encoder.finish()).expect("memory takes every byte")
 }
+
+#[cfg(test)]
+mod tests;
