@@ -98,9 +98,9 @@ pub enum EngineWish {
 }
 
 impl Plan {
-    /// What the intake waits on: a pipe per child, and its bell.
-    fn descriptors(&self) -> usize {
-        self.children.len() + 1
+    /// The intake waits on a pipe per child, and its bell.
+    fn wanted(&self) -> probe::Wanted {
+        probe::Wanted { descriptors: self.children.len() + 1, files: self.spool.is_some() }
     }
 }
 
@@ -108,20 +108,17 @@ impl Plan {
 pub fn run(mut plan: Plan) -> Result<u8, Refusal> {
     let started = clock::now();
     quiet_panics();
-    if plan.engine == EngineWish::Uring {
-        // Insisting: said before the child starts.
-        probe::io_uring_works(plan.descriptors())
-            .map_err(|refusal| Refusal { code: EXIT_UNAVAILABLE, message: format!("--engine uring: {refusal}") })?;
-    }
+    // Insisting: said before the child starts.
+    let insisted = (plan.engine == EngineWish::Uring).then(|| insist(&plan)).transpose()?;
     let files = open_files(&mut plan)?;
     let mut supervisor = Supervisor::new().map_err(|error| refused("cannot watch signals", error))?;
     let bells = Bells::new().map_err(|error| refused("cannot make an eventfd", error))?;
     let spawned = spawn(&plan, files, &mut supervisor, &bells)?;
     // After the spawn: the children see what they were given.
     environment::forget_empty(&["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS"]);
-    let engine = choose_engine(&plan);
+    let engine = insisted.unwrap_or_else(|| choose_engine(&plan));
     let messages = Messages::start(plan.log_level, plan.log_format);
-    let mut pump = Pump::start(&plan, spawned.streams, engine.kind, &bells);
+    let mut pump = Pump::start(&plan, spawned.streams, &engine, &bells);
     spawned.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     greet(&plan, &engine);
     if let Some(error) = &spawned.failed {
@@ -254,20 +251,38 @@ fn spawn(
 struct Engine {
     kind: Kind,
     reason: String,
+    /// Why the spool's files are not on io_uring, though it was tried.
+    files: Result<(), probe::Refusal>,
+}
+
+impl Engine {
+    fn uring(works: probe::Works, reason: &str) -> Engine {
+        Engine { kind: Kind::Uring, reason: reason.into(), files: works.files }
+    }
+
+    fn epoll(reason: String) -> Engine {
+        Engine { kind: Kind::Epoll, reason, files: Ok(()) }
+    }
+
+    /// Whether the spool may use io_uring.
+    fn takes_files(&self) -> bool {
+        self.kind == Kind::Uring && self.files.is_ok()
+    }
+}
+
+fn insist(plan: &Plan) -> Result<Engine, Refusal> {
+    let refused = |refusal| Refusal { code: EXIT_UNAVAILABLE, message: format!("--engine uring: {refusal}") };
+    probe::io_uring_works(plan.wanted()).map(|works| Engine::uring(works, "asked for")).map_err(refused)
 }
 
 /// After the children were spawned and before any thread exists.
 fn choose_engine(plan: &Plan) -> Engine {
-    match plan.engine {
-        EngineWish::Epoll => Engine { kind: Kind::Epoll, reason: "asked for".into() },
-        EngineWish::Uring => Engine { kind: Kind::Uring, reason: "asked for".into() },
-        EngineWish::Auto => match probe::io_uring_works(plan.descriptors()) {
-            Ok(()) => Engine { kind: Kind::Uring, reason: "io_uring works here".into() },
-            Err(refusal) => {
-                let reason = format!("{refusal}; using epoll (silence with --engine epoll)");
-                Engine { kind: Kind::Epoll, reason }
-            }
-        },
+    if plan.engine == EngineWish::Epoll {
+        return Engine::epoll("asked for".into());
+    }
+    match probe::io_uring_works(plan.wanted()) {
+        Ok(works) => Engine::uring(works, "io_uring works here"),
+        Err(refusal) => Engine::epoll(format!("{refusal}; using epoll (silence with --engine epoll)")),
     }
 }
 
@@ -288,6 +303,9 @@ fn greet(plan: &Plan, engine: &Engine) {
         [] => unreachable!("a plan has a child"),
     };
     tracing::info!("lines go to {to}, {streams}; engine {}: {}", engine.kind, engine.reason);
+    if let Err(refusal) = &engine.files {
+        tracing::info!("the spool goes without io_uring: {refusal}");
+    }
 }
 
 fn groups(children: &[Child]) -> String {

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::{Bells, Child, Destination, Plan};
+use super::{Bells, Child, Destination, Engine, Plan};
 use crate::clock;
 use crate::intake::{self, Command, Kind, Plain, Source};
 use crate::ledger::{Count, End, Ledger};
@@ -71,12 +71,12 @@ pub struct Outcome {
 impl Pump {
     /// The children run already, so no thread that cannot be had may end them: what it would have done is left out, and
     /// its lines are counted as dropped.
-    pub fn start(plan: &Plan, streams: Streams, kind: Kind, bells: &Bells) -> Pump {
+    pub(super) fn start(plan: &Plan, streams: Streams, engine: &Engine, bells: &Bells) -> Pump {
         let (tee, tee_writer) = plan.tee.then(|| tee::start(plan.children.len())).unzip();
         let control = Control::new(&bells.ship);
         let shipped = Arc::new(AtomicBool::new(false));
         let tell_main = TellMain { over: shipped.clone(), bell: bells.main.clone() };
-        let spool = start_spool(plan, kind, bells);
+        let spool = start_spool(plan, engine, bells);
         let has_spool = spool.as_ref().map(spool::Handle::presence);
         let (rings, files) = (streams.rings, streams.files);
         let ship = start_ship(plan, ShipParts { rings, files, control: control.clone(), tee, spool, tell_main });
@@ -84,7 +84,7 @@ impl Pump {
         let (remote, commands) = intake::remote(&bells.intake);
         let taken_in = Arc::new(AtomicBool::new(false));
         let tell_main = TellMain { over: taken_in.clone(), bell: bells.main.clone() };
-        let intake = start_intake(streams.sources, commands, kind, &bells.intake, tell_main);
+        let intake = start_intake(streams.sources, commands, engine.kind, &bells.intake, tell_main);
         Pump { intake, remote, ship, shipped, taken_in, control, has_spool, tee: tee_writer }
     }
 
@@ -202,14 +202,13 @@ fn book(ledger: &mut Ledger, end: End, count: Count) {
 }
 
 /// None: none is wanted, or there is no thread for it. Its directory is looked at in the thread: a disk may not answer.
-fn start_spool(plan: &Plan, kind: Kind, bells: &Bells) -> Option<spool::Handle> {
+fn start_spool(plan: &Plan, engine: &Engine, bells: &Bells) -> Option<spool::Handle> {
     let wanted = plan.spool.as_ref()?;
     let options = spool::Options {
         directory: wanted.directory.clone(),
         bytes_max: wanted.bytes_max,
         sync: wanted.sync,
-        // The intake's engine: what the probe allowed, or what was asked for.
-        uring: kind == Kind::Uring,
+        uring: engine.takes_files(),
         run: spool::run_id(clock::wall_ms(), std::process::id()),
     };
     let started = spool::start(options, bells.ship.clone());

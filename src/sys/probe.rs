@@ -1,7 +1,9 @@
 //! Does io_uring work here? Answered by using it, in a forked process with a time limit: a sandbox may refuse it, let
-//! set-up pass and fail the reads, never answer, or kill. Must be called before this process has a second thread.
+//! set-up pass and fail the operations, never answer, or kill. Must be called before this process has a second thread.
 
-use std::fmt;
+mod files;
+mod refusal;
+
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
@@ -9,157 +11,169 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::uring::{Read, Uring};
+use refusal::{Cause, Step};
+pub use refusal::{KERNEL_MIN, Refusal};
 
-/// A working kernel answers in well under 5 ms.
+/// For each of the two answers. A working kernel gives both within a millisecond.
 const TIME_LIMIT: Duration = Duration::from_millis(500);
+/// How long the killed process may take to end. One that the kernel holds is left behind.
+const END_LIMIT: Duration = Duration::from_millis(100);
+/// Without a pidfd its end is asked for so often, each time after a rest.
+const END_TRIES_MAX: u32 = 100;
+const END_REST: Duration = END_LIMIT.checked_div(END_TRIES_MAX).expect("it is not 0");
 
-/// Why io_uring cannot be used, with the likely cause and the remedy.
+/// What is to be tried.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// The size of the intake's ring.
+    pub descriptors: usize,
+    /// Also what the spool does with its files.
+    pub files: bool,
+}
+
+/// Pipes can be read through io_uring.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    step: Step,
-    cause: Cause,
+pub struct Works {
+    /// And so can files be read and written; Ok also if that was not to be tried.
+    pub files: Result<(), Refusal>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
-    Fork,
-    SetUp,
-    Poll,
-    Read,
-}
+/// An answer of the forked process: how far it came, and the errno (0: a wrong answer) of the step that failed.
+type Answer = Result<(), (Step, i32)>;
+const ANSWER_BYTES: usize = 5;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cause {
-    Errno(i32),
-    Killed(i32),
-    Silent,
-    Wrong,
-    Threads,
-}
-
-/// Proves a poll and a read of a real pipe through a ring like the intake's.
-/// A ring for `descriptors`.
-pub fn io_uring_works(descriptors: usize) -> Result<(), Refusal> {
+/// Proves what the intake does with pipes through a ring like the intake's, and what the spool does with files.
+pub fn io_uring_works(wanted: Wanted) -> Result<Works, Refusal> {
     if std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() > 1) {
-        return Err(Refusal { step: Step::Fork, cause: Cause::Threads });
+        return Err(Refusal::here(Step::Fork, Cause::Threads));
     }
-    let fork_failed = |error: Errno| Refusal { step: Step::Fork, cause: Cause::Errno(error.raw_os_error()) };
-    let (verdict_in, verdict_out) = pipe_with(PipeFlags::CLOEXEC).map_err(fork_failed)?;
+    let fork_failed = |errno: Errno| Refusal::here(Step::Fork, Cause::Errno(errno.raw_os_error()));
+    let (answers_in, answers_out) = pipe_with(PipeFlags::CLOEXEC).map_err(fork_failed)?;
     // SAFETY: this process has one thread (looked at above), so the child may run ordinary code.
     match unsafe { libc::fork() } {
         -1 => Err(fork_failed(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::AGAIN))),
         0 => {
             no_core_file();
-            let (step, errno) = match attempt(descriptors) {
-                Ok(()) => (0, 0),
-                Err((step, errno)) => (step as u8 + 1, errno),
-            };
-            let mut message = [step, 0, 0, 0, 0];
-            message[1..].copy_from_slice(&errno.to_ne_bytes());
-            let _ = rustix::io::write(&verdict_out, &message);
+            send(&answers_out, pipes(wanted.descriptors));
+            if wanted.files {
+                send(&answers_out, files::attempt());
+            }
             // SAFETY: ends the forked child at once; nothing of the parent's (buffers, handlers) is run twice.
             unsafe { libc::_exit(0) }
         }
         pid => {
-            drop(verdict_out);
-            read_verdict(pid, &verdict_in)
+            drop(answers_out);
+            let pipes = receive(&answers_in);
+            let files = if wanted.files && pipes == Some(Ok(())) { receive(&answers_in) } else { Some(Ok(())) };
+            let signal = end(pid);
+            told(pipes, Step::SetUp, signal)?;
+            Ok(Works { files: told(files, Step::Files, signal) })
         }
     }
 }
 
-fn read_verdict(pid: libc::pid_t, verdict: &OwnedFd) -> Result<(), Refusal> {
-    let limit = Timespec { tv_sec: 0, tv_nsec: i64::from(TIME_LIMIT.subsec_nanos()) };
-    let answered = poll(&mut [PollFd::new(verdict, PollFlags::IN)], Some(&limit));
-    let mut message = [0u8; 5];
-    let read = match answered {
-        Ok(1..) => rustix::io::read(verdict, &mut message).unwrap_or(0),
-        _ => 0,
+fn send(answers: &OwnedFd, answer: Answer) {
+    let (step, errno) = match answer {
+        Ok(()) => (0, 0),
+        Err((step, errno)) => (step as u8 + 1, errno),
     };
-    // SAFETY: `pid` is our own child and not yet reaped, so it names no other process. It has answered, died or hangs.
-    unsafe { libc::kill(pid, libc::SIGKILL) };
-    let mut status = 0;
-    // SAFETY: as above; `status` is ours.
-    while unsafe { libc::waitpid(pid, &mut status, 0) } == -1
-        && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
-    {}
-    let refused = |step, cause| Err(Refusal { step, cause });
-    let errno = i32::from_ne_bytes([message[1], message[2], message[3], message[4]]);
-    let cause = if errno == 0 { Cause::Wrong } else { Cause::Errno(errno) };
-    match (read, message[0]) {
-        (5, 0) => Ok(()),
-        (5, 2) => refused(Step::SetUp, cause),
-        (5, 3) => refused(Step::Poll, cause),
-        (5, _) => refused(Step::Read, cause),
-        _ if !matches!(answered, Ok(1..)) => refused(Step::Read, Cause::Silent),
-        _ => refused(Step::SetUp, Cause::Killed(libc::WTERMSIG(status))),
+    let mut message = [step, 0, 0, 0, 0];
+    message[1..].copy_from_slice(&errno.to_ne_bytes());
+    let _ = rustix::io::write(answers, &message);
+}
+
+/// None: there was none in time.
+fn receive(answers: &OwnedFd) -> Option<Answer> {
+    let limit = Timespec { tv_sec: 0, tv_nsec: i64::from(TIME_LIMIT.subsec_nanos()) };
+    let ready = poll(&mut [PollFd::new(answers, PollFlags::IN)], Some(&limit));
+    let mut message = [0u8; ANSWER_BYTES];
+    match ready {
+        Ok(1..) => {
+            let read = rustix::io::read(answers, &mut message).unwrap_or(0);
+            let errno = i32::from_ne_bytes([message[1], message[2], message[3], message[4]]);
+            match (read, message[0]) {
+                (ANSWER_BYTES, 0) => Some(Ok(())),
+                (ANSWER_BYTES, step) => Some(Err((Step::of(step - 1), errno))),
+                // It ended before it had one.
+                _ => Some(Err((Step::Fork, 0))),
+            }
+        }
+        _ => None,
     }
 }
 
-/// What the intake does: arm a pipe, hear it, read it. Err: at which step, with which errno (0: a wrong answer).
-fn attempt(descriptors: usize) -> Result<(), (Step, i32)> {
-    let errno = |step: Step| move |error: io::Error| (step, error.raw_os_error().unwrap_or(0));
-    let (reader, writer) =
-        pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).map_err(|error| (Step::SetUp, error.raw_os_error()))?;
-    let mut uring = Uring::new(descriptors).map_err(errno(Step::SetUp))?;
+/// What an answer means. `died_in`: what was tried if it died before it gave one.
+fn told(answer: Option<Answer>, died_in: Step, signal: Option<i32>) -> Result<(), Refusal> {
+    let refused = |step, cause| Err(Refusal::here(step, cause));
+    match answer {
+        Some(Ok(())) => Ok(()),
+        None => refused(died_in, Cause::Silent(TIME_LIMIT)),
+        Some(Err((Step::Fork, _))) => refused(died_in, Cause::Killed(signal)),
+        Some(Err((step, 0))) => refused(step, Cause::Wrong),
+        Some(Err((step, errno))) => refused(step, Cause::Errno(errno)),
+    }
+}
+
+/// Kills the forked process, which has answered, died or hangs, and reaps it; the signal that it died of. Never waits for
+/// long: the kernel may hold it. Nobody else reaps it: no other part of this process runs yet.
+fn end(pid: libc::pid_t) -> Option<i32> {
+    let ended = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+    // SAFETY: `pid` is our own child and not yet reaped, so it names no other process.
+    unsafe { libc::kill(pid, libc::SIGKILL) };
+    if let Some(ended) = ended {
+        let limit = Timespec { tv_sec: 0, tv_nsec: i64::from(END_LIMIT.subsec_nanos()) };
+        let _ = poll(&mut [PollFd::new(&ended, PollFlags::IN)], Some(&limit));
+    }
+    let mut status = 0;
+    for _ in 0..END_TRIES_MAX {
+        // SAFETY: as above; `status` is ours.
+        match unsafe { libc::waitpid(pid, &mut status, libc::WNOHANG) } {
+            0 => std::thread::sleep(END_REST),
+            -1 if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
+            // Where SIGCHLD is ignored the kernel reaps it, and its end is not told.
+            -1 => return None,
+            _ => return libc::WIFSIGNALED(status).then(|| libc::WTERMSIG(status)),
+        }
+    }
+    None
+}
+
+/// What the intake does: arm a pipe, hear it, read it, find it empty, disarm it.
+fn pipes(descriptors: usize) -> Answer {
+    let of = |step: Step| move |error: io::Error| (step, error.raw_os_error().unwrap_or(0));
+    let errno = |step: Step| move |errno: Errno| (step, errno.raw_os_error());
+    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).map_err(errno(Step::SetUp))?;
+    let mut uring = Uring::new(descriptors).map_err(of(Step::SetUp))?;
     let mut fired = Vec::new();
-    uring.arm(1, reader.as_fd()).map_err(errno(Step::Poll))?;
-    rustix::io::write(&writer, b"probe").map_err(|error| (Step::Poll, error.raw_os_error()))?;
-    uring.wait(Some(TIME_LIMIT), true, &mut fired).map_err(errno(Step::Poll))?;
+    uring.arm(1, reader.as_fd()).map_err(of(Step::Poll))?;
+    rustix::io::write(&writer, b"probe").map_err(errno(Step::Poll))?;
+    uring.wait(Some(TIME_LIMIT), true, &mut fired).map_err(of(Step::Poll))?;
     if fired != [1] {
         return Err((Step::Poll, 0));
     }
     let mut buffer = [0u8; 16];
     let mut done = Vec::new();
-    let read = Read { token: 1, fd: reader.as_fd(), buffer: &mut buffer };
-    uring.read_all([read].into_iter(), &mut done).map_err(errno(Step::Read))?;
-    match done[0].result {
-        Ok(5) if &buffer[..5] == b"probe" => Ok(()),
-        Ok(_) => Err((Step::Read, 0)),
-        Err(error) => Err((Step::Read, error.raw_os_error())),
+    for expected in [Ok(5), Err(Errno::AGAIN)] {
+        let read = Read { token: 1, fd: reader.as_fd(), buffer: &mut buffer };
+        uring.read_all([read].into_iter(), &mut done).map_err(of(Step::Read))?;
+        match done.pop().map(|done| done.result) {
+            Some(result) if result == expected && &buffer[..5] == b"probe" => {}
+            Some(Err(error)) => return Err((Step::Read, error.raw_os_error())),
+            _ => return Err((Step::Read, 0)),
+        }
     }
+    uring.arm(2, reader.as_fd()).map_err(of(Step::Poll))?;
+    uring.disarm(2).map_err(of(Step::Poll))
 }
 
+/// Also where core files go to a program, which the limit does not bind.
 fn no_core_file() {
     let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: a valid rlimit of our own; concerns this forked child alone.
     unsafe { libc::setrlimit(libc::RLIMIT_CORE, &none) };
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let step = match self.step {
-            Step::Fork => "cannot fork to try io_uring",
-            Step::SetUp => "cannot create an io_uring",
-            Step::Poll => "an io_uring poll of a pipe failed",
-            Step::Read => "an io_uring read of a pipe failed",
-        };
-        match self.cause {
-            Cause::Errno(errno) => {
-                let error = io::Error::from_raw_os_error(errno);
-                write!(f, "{step}: {error}{}", likely_cause(errno))
-            }
-            Cause::Killed(signal) => write!(
-                f,
-                "{step}: killed by signal {signal}; likely a sandbox or seccomp profile that kills instead of refusing"
-            ),
-            Cause::Silent => write!(f, "{step}: no answer within {TIME_LIMIT:?}; likely a sandbox"),
-            Cause::Threads => write!(f, "{step}: this process has other threads already; a fault of logpump's"),
-            Cause::Wrong => write!(f, "{step}: the answer was wrong; likely a sandbox or a kernel older than 6.1"),
-        }
-    }
-}
-
-fn likely_cause(errno: i32) -> &'static str {
-    match errno {
-        libc::EPERM | libc::EACCES => {
-            "; likely the container's seccomp profile, or the sysctl kernel.io_uring_disabled"
-        }
-        libc::ENOSYS => "; likely a seccomp profile, or a kernel without io_uring",
-        libc::EINVAL | libc::EOPNOTSUPP => "; likely a kernel older than 6.1",
-        libc::ENOMEM => "; likely a low locked-memory limit (ulimit -l)",
-        libc::EMFILE | libc::ENFILE => "; likely a low limit of open files (ulimit -n)",
-        _ => "",
-    }
+    // SAFETY: takes numbers only; concerns this forked child alone.
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
 }

@@ -22,6 +22,7 @@ mod moto;
 mod outage;
 mod overload;
 mod places;
+mod probe;
 mod program;
 mod refused;
 mod removed;
@@ -39,13 +40,17 @@ mod ways;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use program::Logpump;
+use program::{Logpump, suite_engine};
 
 /// How long anything may take that takes moments when all is well. Generous: other tests run beside it.
 const DEADLINE: Duration = Duration::from_secs(120);
 
-/// The same case on each engine that this machine has.
+/// The same case on each engine that this machine has, or on the suite's alone.
 fn on_both_engines(case: impl Fn(&'static str)) {
+    let suite = suite_engine();
+    if let Some(engine) = ["uring", "epoll"].into_iter().find(|engine| suite.as_deref() == Some(*engine)) {
+        return case(engine);
+    }
     static REFUSED: OnceLock<bool> = OnceLock::new();
     let refused = *REFUSED.get_or_init(|| {
         let ended = Logpump::new("uring").arg("--sink").arg("null").command(&["true"]).run_without_report();

@@ -20,6 +20,11 @@ use crate::standin::Standin;
 /// The group that `into_cloudwatch` names.
 pub const GROUP: &str = "/run/tests";
 
+/// LOGPUMP_TEST_ENGINE: the engine of every run that does not name one, and the only one of those that name both.
+pub fn suite_engine() -> Option<String> {
+    std::env::var("LOGPUMP_TEST_ENGINE").ok().filter(|engine| !engine.is_empty())
+}
+
 /// A run that is being put together: options first, then the command or commands.
 pub struct Logpump {
     pub command: Command,
@@ -28,6 +33,13 @@ pub struct Logpump {
 }
 
 impl Logpump {
+    /// Chooses its engine itself, whatever the suite's is: for tests of the choice.
+    pub fn choosing() -> Logpump {
+        let run = Logpump::on("auto");
+        let report = run.place("report.json");
+        run.arg("--report").arg(report)
+    }
+
     /// Writes a report. Nothing of the developer's own logpump or AWS settings reaches it.
     pub fn new(engine: &str) -> Logpump {
         let run = Logpump::without_report(engine);
@@ -35,8 +47,16 @@ impl Logpump {
         run.arg("--report").arg(report)
     }
 
-    /// The same for a test that names its own report, or none.
+    /// The same for a test that names its own report, or none. `auto` is the suite's engine.
     pub fn without_report(engine: &str) -> Logpump {
+        match suite_engine() {
+            Some(suite) if engine == "auto" => Logpump::on(&suite),
+            _ => Logpump::on(engine),
+        }
+    }
+
+    /// The same on this engine, whatever the suite's is.
+    pub fn on(engine: &str) -> Logpump {
         let place = tempfile::tempdir().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_logpump"));
         for (name, _) in std::env::vars_os() {

@@ -33,7 +33,7 @@ sys.stdin.read()
 "#;
 
 /// Where other users may go, with what they may run: the build directory may be closed to them.
-fn open_place() -> TempDir {
+pub fn open_place() -> TempDir {
     let place = tempfile::tempdir().unwrap();
     std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
     std::fs::copy(env!("CARGO_BIN_EXE_logpump"), place.path().join("logpump")).unwrap();
