@@ -102,7 +102,7 @@ const HTTP_CLIENT: &str = "client error (";
 
 /// The whole story of an error, from the outside to its root, in one line. Of the SDK's own outermost words nobody
 /// learns anything.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = String::new();
     for source in sources(error) {
         let part = source.to_string();
@@ -116,8 +116,12 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     one_line(&text)
 }
 
-/// A message of ours is one line; the service's, with a whole canonical request in it, are not.
+/// Where the service begins to repeat the whole request that a wrong signature was for: with the session's token in it.
+const REPEATED_REQUEST: &str = "The Canonical String for this request";
+
+/// A message of ours is one line, and tells no secret; the service's are not so.
 fn one_line(text: &str) -> String {
+    let text = text.split(REPEATED_REQUEST).next().unwrap_or_default();
     let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if let Some((end, _)) = line.char_indices().nth(ERROR_CHARACTERS_MAX) {
         line.truncate(end);
@@ -135,6 +139,14 @@ fn sources<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_that_the_service_repeats_is_left_out_for_a_token_is_in_it() {
+        let message = "The signature does not match.\n\nThe Canonical String for this request should have been\n'POST\n\
+                       x-amz-security-token:secret\n'";
+        let Answer::Denied(said) = verdict(403, "InvalidSignatureException", message) else { panic!() };
+        assert_eq!(said, "InvalidSignatureException: The signature does not match.");
+    }
 
     #[test]
     fn every_answer_of_the_table_has_its_meaning() {
