@@ -3,12 +3,13 @@
 //! The way of a line, in the order of the modules it meets:
 //! `child` spawns the writer; `intake` moves bytes from its pipe into its `ring`; `ship` takes them out, lets `lines`
 //! frame them and `batch` encode them, and sends the bodies. `ledger` counts every end a line can have, `report` says
-//! it, `run` wires it all. `sys` holds the only `unsafe`; `limits` every number.
+//! it, `run` wires it all; `doctor` looks whether it would work. `sys` holds the only `unsafe`; `limits` every number.
 
 pub mod batch;
 pub mod child;
 pub mod cli;
 pub mod clock;
+pub mod doctor;
 pub mod fault;
 pub mod intake;
 pub mod ledger;

@@ -84,6 +84,11 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// What is read of one answer. AWS's have a few hundred bytes.
 pub const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
+/// Each step of `doctor` beside connecting and the real try: loading settings and credentials, resolving a name, asking.
+pub const INSPECT_STEP_TIMEOUT: Duration = Duration::from_secs(10);
+/// Log groups that one `doctor` looks at: each may take such steps.
+pub const DOCTOR_PLACES_MAX: usize = 8;
+
 /// Bodies that a stream may have waiting for a place in the window: one to go next, one being finished.
 pub const WAITING_BODIES_PER_STREAM_MAX: usize = 2;
 /// Beyond the bodies in flight, so many bodies' worth of bytes may wait, over all streams.

@@ -23,6 +23,7 @@ const ROWS: &[(&str, &str)] = &[
     ("ship", "from the rings to where lines go"),
     ("child", "spawning, signals, stop order; knows nothing of logs"),
     ("run", "wires the threads, owns start and stop"),
+    ("doctor", "looks whether a run would work, and says so"),
     ("cli", "arguments in, exit code out"),
 ];
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use crate::report::messages::{Format, Level};
 
@@ -32,6 +33,12 @@ pub enum Verb {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Look whether a run with the same options could work here, and say what is missing
+    Doctor(Box<DoctorArguments>),
+    /// Print a script that completes logpump's arguments in a shell
+    Completions { shell: Shell },
+    /// Print the manual page (roff)
+    Man,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -235,6 +242,31 @@ pub struct RunArguments {
     /// The command and its arguments; a lone -- begins the next command
     #[arg(last = true, required_unless_present = "config", value_name = "COMMAND")]
     pub command: Vec<OsString>,
+}
+
+const AFTER_DOCTOR_HELP: &str = "\
+Takes every option of logpump run, and its command, which is not started: put doctor in the place of run. What a run would use \
+is used: a ring, pipes, the spool's directory, credentials, the endpoint. Nothing is left behind; --try alone writes an event.
+
+Each line is ok, warn or fail, with what to do about it. Exit code: 0; 69 when a line fails; 64 wrong usage. Every wait is \
+bounded. A secret is never printed.
+
+IAM: none but a run's. If logs:DescribeLogStreams is granted, the service also tells whether the group is there.";
+
+/// Everything that `run` takes; see `cli::grammar` for what of it is shown.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_DOCTOR_HELP, override_usage = "logpump doctor [OPTIONS] [-- COMMAND [ARGS]...]")]
+pub struct DoctorArguments {
+    #[command(flatten)]
+    pub run: RunArguments,
+
+    /// Also write one event into the log group and stream, for which it creates the stream
+    #[arg(long = "try", help_heading = "Looking")]
+    pub tries: bool,
+
+    /// Print JSON
+    #[arg(long, help_heading = "Looking")]
+    pub json: bool,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

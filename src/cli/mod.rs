@@ -1,7 +1,9 @@
 //! The command line: arguments in, exit code out.
 
 mod args;
+mod checkup;
 mod config;
+mod describe;
 pub mod names;
 mod print;
 mod processes;
@@ -14,7 +16,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches};
 
 use crate::refusal::{EXIT_CANT_CREATE, EXIT_USAGE, Refusal};
 use args::{Arguments, RunArguments, Verb};
@@ -33,6 +35,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let outcome = match arguments.verb {
         Verb::Run(arguments) => run(*arguments, &matches),
         Verb::Check { file } => check(&file),
+        Verb::Doctor(arguments) => checkup::plan(*arguments).map(|plan| crate::doctor::run(&plan)),
+        Verb::Completions { shell } => say(&describe::completions(grammar(), shell)),
+        Verb::Man => say(&describe::man(grammar())),
     };
     ExitCode::from(outcome.unwrap_or_else(|refusal| {
         eprintln!("logpump: {}", refusal.message);
@@ -65,13 +70,36 @@ fn run_grammar() -> clap::Command {
     let all = Arguments::command();
     all.find_subcommand("run").expect("it is a verb").clone()
 }
+/// Of the options that `doctor` takes with `run`, those that it looks at.
+const DOCTORS: &[&str] = &[
+    "config",
+    "log_group",
+    "log_stream",
+    "name",
+    "region",
+    "endpoint_url",
+    "ca_bundle",
+    "create_group",
+    "gzip",
+    "engine",
+    "spool_dir",
+    "spool_max",
+    "durable",
+    "tries",
+    "json",
+];
 
 /// A variable that is set to nothing counts as not set: templates of containers leave many so.
 fn grammar() -> clap::Command {
     let is_empty = |name: &std::ffi::OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
-    Arguments::command().mut_subcommand("run", |run| {
-        run.mut_args(|arg| if arg.get_env().is_some_and(is_empty) { arg.env(None) } else { arg })
-    })
+    let without_empty = |arg: Arg| if arg.get_env().is_some_and(is_empty) { arg.env(None) } else { arg };
+    let of_doctor = move |arg: Arg| {
+        let is_shown = DOCTORS.contains(&arg.get_id().as_str());
+        without_empty(arg).required(false).hide(!is_shown)
+    };
+    Arguments::command()
+        .mut_subcommand("run", |run| run.mut_args(without_empty))
+        .mut_subcommand("doctor", |doctor| doctor.mut_args(of_doctor))
 }
 
 /// Help and version are for stdout; a mistake is one clear line and exit 64.

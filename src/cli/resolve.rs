@@ -25,7 +25,25 @@ pub enum Resolution {
 }
 
 pub fn resolve(arguments: RunArguments, options: &print::Options) -> Result<Resolution, Refusal> {
-    let wishes = processes::wishes(&arguments)?;
+    let named = named(&arguments)?;
+    let printed = arguments.print_config.then(|| {
+        let all = named.wishes.iter().zip(&named.names).zip(&named.streams);
+        let resolved: Vec<_> = all.map(|((wish, name), stream)| print::Resolved { wish, name, stream }).collect();
+        print::text(options, arguments.config.as_deref(), &resolved)
+    });
+    let plan = plan(arguments, named)?;
+    Ok(printed.map_or_else(|| Resolution::Plan(Box::new(plan)), Resolution::Printed))
+}
+
+/// What is to run, and what each is called.
+pub(super) struct Named {
+    pub wishes: Vec<Wish>,
+    pub names: Vec<String>,
+    pub streams: Vec<String>,
+}
+
+pub(super) fn named(arguments: &RunArguments) -> Result<Named, Refusal> {
+    let wishes = processes::wishes(arguments)?;
     if wishes.len() > CHILDREN_MAX {
         return Err(Refusal::usage(format!("{} commands; at most {CHILDREN_MAX} run at once", wishes.len())));
     }
@@ -34,19 +52,7 @@ pub fn resolve(arguments: RunArguments, options: &print::Options) -> Result<Reso
     let programs = wishes.iter().zip(&given).map(|(wish, given)| (wish.argv[0].as_os_str(), given.as_deref()));
     let names = names::children(programs);
     let streams = streams(&wishes, &names)?;
-    let printed = arguments.print_config.then(|| {
-        let named = wishes.iter().zip(&names).zip(&streams);
-        let resolved: Vec<_> = named.map(|((wish, name), stream)| print::Resolved { wish, name, stream }).collect();
-        print::text(options, arguments.config.as_deref(), &resolved)
-    });
-    let plan = plan(arguments, Named { wishes, names, streams })?;
-    Ok(printed.map_or_else(|| Resolution::Plan(Box::new(plan)), Resolution::Printed))
-}
-
-struct Named {
-    wishes: Vec<Wish>,
-    names: Vec<String>,
-    streams: Vec<String>,
+    Ok(Named { wishes, names, streams })
 }
 
 fn streams(wishes: &[Wish], names: &[String]) -> Result<Vec<String>, Refusal> {
@@ -107,11 +113,7 @@ fn plan(arguments: RunArguments, named: Named) -> Result<Plan, Refusal> {
             disk,
             when_full,
         },
-        engine: match arguments.engine {
-            EngineChoice::Auto => EngineWish::Auto,
-            EngineChoice::Uring => EngineWish::Uring,
-            EngineChoice::Epoll => EngineWish::Epoll,
-        },
+        engine: engine(&arguments),
         drain_timeout: arguments.drain_timeout,
         eof_grace: arguments.eof_grace,
         tee: arguments.tee,
@@ -142,18 +144,29 @@ fn groups(
     wishes: &[Wish],
     names: &[String],
 ) -> Result<Vec<Option<Group>>, Refusal> {
-    let group = |(wish, name): (&Wish, &String)| {
-        let Some(group) = &wish.log_group else {
-            return Err(Refusal::usage(format!(
-                "process {name} has no log group, and others have one; give it log_group, or all of them --log-group"
-            )));
-        };
-        let found = names::group(&group.value).map_err(|what| Refusal::usage(format!("{}: {what}", group.source)))?;
-        Ok(Some(Group { name: found.name, region: region(arguments, found.region, &group.source)? }))
-    };
     match destination {
-        Destination::CloudWatch(_) => wishes.iter().zip(names).map(group).collect(),
+        Destination::CloudWatch(_) => {
+            wishes.iter().zip(names).map(|(wish, name)| group(arguments, wish, name).map(Some)).collect()
+        }
         _ => Ok(vec![None; wishes.len()]),
+    }
+}
+
+pub(super) fn group(arguments: &RunArguments, wish: &Wish, name: &str) -> Result<Group, Refusal> {
+    let Some(group) = &wish.log_group else {
+        return Err(Refusal::usage(format!(
+            "process {name} has no log group, and others have one; give it log_group, or all of them --log-group"
+        )));
+    };
+    let found = names::group(&group.value).map_err(|what| Refusal::usage(format!("{}: {what}", group.source)))?;
+    Ok(Group { name: found.name, region: region(arguments, found.region, &group.source)? })
+}
+
+pub(super) fn engine(arguments: &RunArguments) -> EngineWish {
+    match arguments.engine {
+        EngineChoice::Auto => EngineWish::Auto,
+        EngineChoice::Uring => EngineWish::Uring,
+        EngineChoice::Epoll => EngineWish::Epoll,
     }
 }
 
@@ -170,7 +183,7 @@ fn region(arguments: &RunArguments, of_arn: Option<String>, source: &Source) -> 
 }
 
 /// An option from an environment variable that is set to nothing counts as not given.
-fn set(option: &Option<String>) -> Option<&str> {
+pub(super) fn set(option: &Option<String>) -> Option<&str> {
     option.as_deref().filter(|text| !text.is_empty())
 }
 
@@ -269,7 +282,7 @@ fn writable_beside(report: &Path) -> Result<(), Refusal> {
     }
 }
 
-fn target(arguments: &RunArguments) -> Result<Target, Refusal> {
+pub(super) fn target(arguments: &RunArguments) -> Result<Target, Refusal> {
     let endpoint_url = set(&arguments.endpoint_url).map(str::to_owned);
     if let Some(url) = endpoint_url.as_ref().filter(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
         return Err(Refusal::usage(format!("--endpoint-url: {url} does not begin with http:// or https://")));

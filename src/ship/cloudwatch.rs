@@ -2,11 +2,13 @@
 //! of the SDK's own before it signs. Turns the SDK's results into the core's answers, and decides nothing.
 
 mod answer_size;
+mod inspect;
 mod verdict;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use aws_config::SdkConfig;
 use aws_sdk_cloudwatchlogs::Client;
 use aws_sdk_cloudwatchlogs::config::retry::RetryConfig;
 use aws_sdk_cloudwatchlogs::config::timeout::TimeoutConfig;
@@ -24,6 +26,7 @@ use super::answer::{Answer, Rejected};
 use crate::limits::{CALL_TIMEOUT, CONNECT_TIMEOUT, SDK_CLIENTS_MAX};
 use crate::spool::entry::{Address, Entry};
 use answer_size::AnswerSize;
+pub use inspect::{Connection, Identity, Inspection, Inspector, Try};
 use verdict::refused;
 
 /// How to reach the service, beside what the SDK finds in the environment and in profiles.
@@ -120,7 +123,13 @@ impl CloudWatch {
     }
 }
 
-async fn load(target: &Target, (region, endpoint): Place) -> Client {
+async fn load(target: &Target, place: Place) -> Client {
+    let config = configure(target, place).await;
+    Client::from_conf(aws_sdk_cloudwatchlogs::config::Builder::from(&config).interceptor(AnswerSize).build())
+}
+
+/// May itself take calls: where a region is found is the SDK's business.
+async fn configure(target: &Target, (region, endpoint): Place) -> SdkConfig {
     let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(CALL_TIMEOUT).build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         // The core decides what is sent again and when.
@@ -136,8 +145,7 @@ async fn load(target: &Target, (region, endpoint): Place) -> Client {
     if let Some(client) = target.ca_bundle.as_ref().and_then(|pem| trusting(pem)) {
         loader = loader.http_client(client);
     }
-    let config = aws_sdk_cloudwatchlogs::config::Builder::from(&loader.load().await).interceptor(AnswerSize).build();
-    Client::from_conf(config)
+    loader.load().await
 }
 
 /// An HTTP client that trusts the bundle beside the system's certificates. The bundle was checked at start.

@@ -7,6 +7,7 @@
 pub mod directory;
 mod disk;
 pub mod entry;
+pub mod examine;
 pub mod record;
 pub mod recover;
 pub mod store;

@@ -23,6 +23,24 @@ pub(super) fn vanishing(directory: &Path) -> Option<String> {
     })
 }
 
+/// What people call a file system, by statfs(2)'s `f_type`. Source: linux/magic.h.
+pub(super) fn name(magic: u32) -> String {
+    let name = match magic {
+        0x0102_1994 => "tmpfs",
+        0x8584_58f6 => "ramfs",
+        0x794c_7630 => "overlay",
+        0xef53 => "ext4",
+        0x5846_5342 => "xfs",
+        0x9123_683e => "btrfs",
+        0x6969 => "nfs",
+        0x2fc1_2fc1 => "zfs",
+        0x6573_5546 => "fuse",
+        0x0102_1997 => "9p",
+        _ => return format!("a file system of type {magic:#x}"),
+    };
+    name.into()
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Memory(&'static str),

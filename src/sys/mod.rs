@@ -7,4 +7,5 @@ pub mod mirror;
 pub mod probe;
 pub mod signals;
 pub mod spawn;
+pub mod time_sync;
 pub mod uring;

@@ -239,3 +239,22 @@ fn a_spool_in_memory_is_warned_of() {
     assert_eq!(ended.said.matches("lies in memory (tmpfs)").count(), usize::from(is_memory), "{}", ended.said);
     let _ = std::fs::remove_dir_all("/dev/shm/logpump-warned-of");
 }
+
+#[test]
+fn the_manual_and_the_completions_know_every_option() {
+    let manual = String::from_utf8(logpump(&["man"]).stdout).unwrap();
+    assert!(manual.contains(".TH logpump 1") && manual.contains(".SH \"LOGPUMP RUN\""), "{manual}");
+    let bash = String::from_utf8(logpump(&["completions", "bash"]).stdout).unwrap();
+    for option in OPTIONS.iter().chain(&["--try", "--json"]) {
+        assert!(manual.contains(&option.replace('-', "\\-")), "the manual does not know {option}");
+        assert!(bash.contains(option), "the completions do not know {option}");
+    }
+    for shell in ["zsh", "fish", "elvish", "powershell"] {
+        let output = logpump(&["completions", shell]);
+        assert!(output.status.success() && output.stderr.is_empty(), "{shell}");
+        let script = String::from_utf8(output.stdout).unwrap();
+        assert!(["run", "doctor", "log-group"].iter().all(|word| script.contains(word)), "{shell}: {script}");
+    }
+    let unknown = logpump(&["completions", "csh"]);
+    assert_eq!((unknown.status.code(), unknown.stdout.len()), (Some(64), 0));
+}

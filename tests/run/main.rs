@@ -9,6 +9,7 @@ mod venv;
 
 mod bounded;
 mod config;
+mod doctor;
 mod ends;
 mod faults;
 mod files;
