@@ -18,13 +18,14 @@ use logpump::limits;
 use logpump::lines::{Framer, Taken};
 use serde_json::Value;
 
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 8] = [
     "README.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "docs/ARCHITECTURE.md",
     "docs/CONFIG.md",
     "docs/LOSS.md",
+    "docs/OPERATIONS.md",
     "docs/TRANSFORM.md",
 ];
 
