@@ -13,13 +13,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from . import machine, processes, scene
-from .processes import Failure, PssPeak, Process
+from .processes import Failure, Process, PssPeak, ThreadCpu
 
 MILLION = 1e6
 SILENT_CHILDREN = 8
 # On a machine that others use: how often a disturbed run is tried, and how long one waits for calm before each.
 TRIES_MAX = 4
 CALM_WAIT_S_MAX = 60
+# Of the cells that hold one engine against the other: how many children, and lines a second, all together (None: full speed).
+ENGINE_CHILDREN = (1, 8, 64)
+ENGINE_RATES = {"20k": 20_000, "200k": 200_000, "full": None}
 SCHEDULER_CHILD = scene.REPOSITORY / "perf" / "scheduler_child.py"
 
 
@@ -59,6 +62,16 @@ class Cells:
             "silent": (lambda reader: self.silent(reader, "sleep 120"), pumps),
             "silent-after-a-line": (lambda reader: self.silent(reader, "echo one line; exec sleep 120"), pumps),
         }
+        # By name only, or as `engines`: they are many.
+        self.engines = {engine_cell(*cell): self.engine(*cell) for cell in engine_cells()}
+        self.all |= self.engines
+
+    def named(self, text):
+        """The cells that --cells asks for; without it all but those of the engines."""
+        if not text:
+            return [name for name in self.all if name not in self.engines]
+        words = text.split(",")
+        return [name for word in words for name in (self.engines if word == "engines" else [word])]
 
     def prepare(self, names):
         """What these cells need beforehand: nothing may be built while something is measured."""
@@ -122,7 +135,32 @@ class Cells:
         figures = {"pss_mib": pss_mib, "wake_ups": sum(woken.values()), "woken": woken, "in_s": self.sizes.silent_s}
         return figures | ({} if calls is None else {"system_calls": sum(calls.values()), "by_name": calls})
 
+    def engine(self, children, rate):
+        return lambda reader: self.writers(reader, children, rate), list(scene.ENGINES)
+
     # ---- parts -------------------------------------------------------------------------------
+
+    def writers(self, engine, children, rate):
+        """Several load generators under one logpump: how fast they were together, and what its intake took."""
+        if rate is None:
+            arguments = ["--no-times", "--count", str(self.sizes.full_lines // children)]
+        else:
+            arguments = ["--rate", str(rate // children), "--duration", f"{self.sizes.paced_s}s"]
+        commands, files = zip(*(self.stage.writer(arguments) for _ in range(children)))
+        watched = []
+
+        def watch(pid):
+            watched.append(ThreadCpu(pid, "pump-intake"))
+            return watched[0]
+
+        figures = self.stage.under_pump(engine, commands, watch=watch)
+        times = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+        lines, wall_s = sum(one["lines"] for one in times), max(one["wall_ns"] for one in times) / 1e9
+        if figures["engine"] != engine or figures["delivered_lines"] != lines:
+            raise Failure(f"{lines} lines were written, {figures['delivered_lines']} delivered by {figures['engine']}")
+        figures |= {"lines": lines, "accepted_lines_per_s": lines / wall_s}
+        figures |= {"cpu_s_per_million": figures["pump_cpu_s"] / lines * MILLION}
+        return figures | {"intake_cpu_s_per_million": watched[0].cpu_s / lines * MILLION}
 
     def write(self, reader, arguments, **options):
         """The load generator into a reader: what the writer saw, and what the reader cost."""
@@ -167,6 +205,15 @@ class Cells:
                 if share <= calm:
                     break
             yield reader, figures, share
+
+
+def engine_cells():
+    return [(children, rate) for children in ENGINE_CHILDREN for rate in ENGINE_RATES.values()]
+
+
+def engine_cell(children, rate):
+    name = next(name for name, value in ENGINE_RATES.items() if value == rate)
+    return f"engines-{children}-{name}"
 
 
 class Others:

@@ -13,6 +13,8 @@ from .processes import Failure, Process
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROGRAMS = ("logpump", "cloudwatch-standin", "logpump-load")
 GROUP = "perf"
+# Readers of their own: the first pump, told which engine to use.
+ENGINES = ("uring", "epoll")
 LATENCY = "25ms"
 # Every wait ends: far beyond what any run here takes.
 RUN_S_MAX = 300
@@ -103,7 +105,10 @@ class Scene:
     def start_pump(self, pump, commands, sink="cloudwatch"):
         """logpump over `commands`; its report and its stderr go into files."""
         report, said = self.fresh("report.json"), self.fresh("stderr.txt")
-        command = [self.pumps[pump], "run", "--report", str(report), "--name", f"{pump}-{self.runs}"]
+        program = self.programs["logpump"] if pump in ENGINES else self.pumps[pump]
+        command = [program, "run", "--report", str(report), "--name", f"{pump}-{self.runs}"]
+        # Several writers at full speed are more than two cores deliver: they wait, and none of their lines is dropped.
+        command += ["--engine", pump, "--when-full", "block"] if pump in ENGINES else []
         command += ["--sink", "null"] if sink == "null" else ["--log-group", GROUP, "--endpoint-url", self.endpoint]
         for child in commands:
             command += ["--", *child]
@@ -112,10 +117,10 @@ class Scene:
         process.report, process.said = report, said
         return process
 
-    def under_pump(self, pump, command, sink="cloudwatch", watch=None):
-        """Runs `command` under logpump to the end. `watch(pid)` may look at it meanwhile and is stopped after it."""
+    def under_pump(self, pump, commands, sink="cloudwatch", watch=None):
+        """Runs `commands` under logpump to the end. `watch(pid)` may look at it meanwhile and is stopped after it."""
         standin_before_s = processes.cpu_s(self.standin.pid)
-        process = self.start_pump(pump, [command], sink)
+        process = self.start_pump(pump, commands, sink)
         watcher = watch(process.pid) if watch else None
         process.wait(RUN_S_MAX)
         if watcher:
@@ -161,7 +166,7 @@ class Scene:
             return self.into_cat(command)
         if reader == "null":
             return self.into_null(command)
-        return self.under_pump(reader, command, **options)
+        return self.under_pump(reader, [command], **options)
 
 
 def tail(path, bytes_max=600):
