@@ -107,8 +107,10 @@ class Scene:
         report, said = self.fresh("report.json"), self.fresh("stderr.txt")
         program = self.programs["logpump"] if pump in ENGINES else self.pumps[pump]
         command = [program, "run", "--report", str(report), "--name", f"{pump}-{self.runs}"]
-        # Several writers at full speed are more than two cores deliver: they wait, and none of their lines is dropped.
-        command += ["--engine", pump, "--when-full", "block"] if pump in ENGINES else []
+        # Several writers at full speed are more than two cores deliver: they wait, and none of their lines is dropped, or
+        # left to the next run.
+        waits = ["--when-full", "block", "--spool-max", "0", "--drain-timeout", "100s"]
+        command += ["--engine", pump, *waits] if pump in ENGINES else []
         command += ["--sink", "null"] if sink == "null" else ["--log-group", GROUP, "--endpoint-url", self.endpoint]
         for child in commands:
             command += ["--", *child]

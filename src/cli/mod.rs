@@ -16,7 +16,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches};
+use clap::{Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches};
 
 use crate::refusal::{EXIT_CANT_CREATE, EXIT_USAGE, Refusal};
 use args::{Arguments, RunArguments, Verb};
@@ -94,8 +94,13 @@ fn grammar() -> clap::Command {
     let is_empty = |name: &std::ffi::OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
     let without_empty = |arg: Arg| if arg.get_env().is_some_and(is_empty) { arg.env(None) } else { arg };
     let of_doctor = move |arg: Arg| {
+        // Its requirement cannot be taken back, so it is made anew.
+        if arg.get_id() == "command" {
+            let words = arg.get_value_parser().clone();
+            return Arg::new("command").last(true).action(ArgAction::Append).value_parser(words).hide(true);
+        }
         let is_shown = DOCTORS.contains(&arg.get_id().as_str());
-        without_empty(arg).required(false).hide(!is_shown)
+        without_empty(arg).hide(!is_shown)
     };
     Arguments::command()
         .mut_subcommand("run", |run| run.mut_args(without_empty))

@@ -161,6 +161,25 @@ fn a_try_stores_one_event_in_the_streams_place() {
 }
 
 #[test]
+fn every_group_of_a_configuration_is_looked_at() {
+    let standin = standin(&[]);
+    let doctor = Doctor::new(&["--endpoint-url", &standin.url, "--config"]);
+    let path = doctor.place.path().join("logpump.toml");
+    let process = |name: &str, group: &str| {
+        format!("[[process]]\nname = \"{name}\"\ncommand = [\"true\"]\nlog_group = \"{group}\"\n")
+    };
+    std::fs::write(&path, [process("one", GROUP), process("two", "/missing"), process("three", GROUP)].concat())
+        .unwrap();
+    let said =
+        Doctor { args: [doctor.args.clone(), vec![path.to_str().unwrap().to_owned()]].concat(), ..doctor }.look();
+    assert_eq!(said.code, Some(69), "{}", said.text);
+    let count = |text: &str| said.text.matches(text).count();
+    let counts =
+        [count("log group /run/tests is there"), count("log group /missing does not exist"), count("credentials")];
+    assert_eq!(counts, [1, 1, 1], "{}", said.text);
+}
+
+#[test]
 fn a_missing_group_fails_unless_it_may_be_made() {
     let standin = Standin::start(&[]);
     let expected = "log group /run/tests does not exist";
