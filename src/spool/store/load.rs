@@ -178,6 +178,11 @@ impl Store {
                 continue;
             };
             let id = SegmentId { run, segment: *number };
+            // Nothing of it is wanted, and it may be on its way out already: a read would find no file.
+            if self.care.finished.contains(&id) {
+                place = Place::new(SegmentId { segment: number + 1, ..id }, 0);
+                continue;
+            }
             if *number > place.segment {
                 place = Place::new(id, 0);
             }

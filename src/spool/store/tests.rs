@@ -160,6 +160,25 @@ fn what_is_put_back_comes_again_before_what_is_younger() {
 }
 
 #[test]
+fn a_segment_that_is_being_deleted_is_not_read() {
+    let mut rig = Rig::new(SyncPolicy::Never);
+    let done = rig.store(entry(0, 0, 1500), true);
+    rig.store(entry(0, 1, 1500), false);
+    rig.store.request(Request::Done(done));
+    rig.submit();
+    assert_eq!(rig.disk.lanes(), [Lane::Care]);
+    rig.store.request(Request::Load { except: Vec::new() });
+    rig.submit();
+    for lane in [Lane::Care, Lane::Read] {
+        let completion = rig.disk.complete_lane(lane, Fault::None).expect("something is under way in this lane");
+        rig.store.completed(completion, rig.now);
+    }
+    rig.settle();
+    assert!(matches!(&rig.events()[..], [.., Event::Loaded { entry, .. }] if entry.sequence == 1));
+    assert_eq!(rig.store.next_notice(), None);
+}
+
+#[test]
 fn appends_go_on_during_a_sync_and_are_called_stored_after_the_next() {
     let mut rig = Rig::new(SyncPolicy::Always);
     rig.request_store(entry(0, 0, 10), true);
