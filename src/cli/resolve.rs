@@ -284,6 +284,13 @@ fn writable_beside(report: &Path) -> Result<(), Refusal> {
 
 pub(super) fn target(arguments: &RunArguments) -> Result<Target, Refusal> {
     let endpoint_url = set(&arguments.endpoint_url).map(str::to_owned);
+    if endpoint_url.clone().or_else(configured_endpoint).is_some_and(|url| holds_a_password(&url)) {
+        // Not repeated: it is a secret.
+        return Err(Refusal::usage(
+            "the endpoint's URL holds a user or a password (USER:PASSWORD@HOST), which nothing here uses, and which would be \
+             stored in the spool; leave them out",
+        ));
+    }
     if let Some(url) = endpoint_url.as_ref().filter(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
         return Err(Refusal::usage(format!("--endpoint-url: {url} does not begin with http:// or https://")));
     }
@@ -298,6 +305,11 @@ pub(super) fn target(arguments: &RunArguments) -> Result<Target, Refusal> {
         .map(|(source, path)| certificates(source, &path))
         .transpose()?;
     Ok(Target { endpoint_url, ca_bundle, gzip: arguments.gzip })
+}
+
+fn holds_a_password(url: &str) -> bool {
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest).split(['/', '?', '#']).next();
+    authority.is_some_and(|authority| authority.contains('@'))
 }
 
 /// As the SDK would find it in the environment; what is spooled must say where it belongs. AWS names its variables after

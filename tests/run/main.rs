@@ -27,6 +27,8 @@ mod probe;
 mod program;
 mod refused;
 mod removed;
+mod sealed;
+mod secrets;
 mod server;
 mod service;
 mod spool;

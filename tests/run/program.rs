@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
@@ -321,6 +321,11 @@ impl Ended {
     /// Lines and bytes of the total, by a JSON pointer such as `/dropped/shutdown`.
     pub fn total(&self, pointer: &str) -> (u64, u64) {
         counted(&self.report["total"], pointer)
+    }
+
+    /// Where report, spool and files are.
+    pub fn directory(&self) -> &Path {
+        self.place.path()
     }
 
     /// Everything that was read has been delivered, and it was so much.

@@ -20,7 +20,7 @@ const SCRIPT: &str = "seq 1 2000; exit 5";
 const LINES: u64 = 2000;
 const NOBODY: u32 = 65_534;
 
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
         eprintln!("not run: only root can mount, give files away and become another user");
@@ -63,7 +63,7 @@ fn a_spool_that_is_no_directory_is_said_once_and_the_run_goes_on() {
 }
 
 /// Where other users may go, with what they may run: the build directory may be closed to them.
-fn open_place() -> TempDir {
+pub fn open_place() -> TempDir {
     let place = tempfile::tempdir().unwrap();
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o777)).unwrap();
     fs::copy(env!("CARGO_BIN_EXE_logpump"), place.path().join("logpump")).unwrap();
@@ -71,7 +71,7 @@ fn open_place() -> TempDir {
 }
 
 /// The same run through another program, as this user; its report lies elsewhere.
-fn through(program: &[&str], user: Option<u32>, place: &Path, run: Logpump) -> (Ended, Value) {
+pub fn through(program: &[&str], user: Option<u32>, place: &Path, run: Logpump) -> (Ended, Value) {
     let report = place.join("report.json");
     let run = Logpump { command: run.command, engine: run.engine, place: run.place };
     let mut other = Command::new("env");

@@ -100,6 +100,8 @@ fn connection_never_was(error: &(dyn std::error::Error + 'static)) -> bool {
 /// How hyper's client begins what it has to say.
 const HTTP_CLIENT: &str = "client error (";
 
+const TOKEN_HEADER: &str = "x-amz-security-token:";
+
 /// The whole story of an error, from the outside to its root, in one line. Of the SDK's own outermost words nobody
 /// learns anything.
 pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
@@ -121,8 +123,9 @@ const REPEATED_REQUEST: &str = "The Canonical String for this request";
 
 /// A message of ours is one line, and tells no secret; the service's are not so.
 fn one_line(text: &str) -> String {
-    let text = text.split(REPEATED_REQUEST).next().unwrap_or_default();
-    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let told = text.split(REPEATED_REQUEST).next().unwrap_or_default();
+    let words = told.split_whitespace().map(|word| word.find(TOKEN_HEADER).map_or(word, |at| &word[..at]));
+    let mut line = words.collect::<Vec<_>>().join(" ");
     if let Some((end, _)) = line.char_indices().nth(ERROR_CHARACTERS_MAX) {
         line.truncate(end);
         line.push_str("...");
@@ -193,5 +196,13 @@ mod tests {
         for (status, code, expected) in table {
             assert_eq!(meaning(status, code), expected, "{status} {code}");
         }
+    }
+
+    #[test]
+    fn a_session_token_that_the_service_repeats_is_not_repeated() {
+        let told = "Does not match.\n\nThe Canonical String for this request should have been\n'POST\nx-amz-security-token:secret\n'";
+        let Answer::Denied(detail) = verdict(403, "InvalidSignatureException", told) else { panic!("it is denied") };
+        assert_eq!(detail, "InvalidSignatureException: Does not match.");
+        assert_eq!(one_line("headers:\n host:h\n 'x-amz-security-token:secret\nend"), "headers: host:h ' end");
     }
 }
