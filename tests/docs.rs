@@ -18,7 +18,7 @@ use logpump::limits;
 use logpump::lines::{Framer, Taken};
 use serde_json::Value;
 
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "README.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -26,7 +26,29 @@ const DOCUMENTS: [&str; 8] = [
     "docs/CONFIG.md",
     "docs/LOSS.md",
     "docs/OPERATIONS.md",
+    "docs/THREATS.md",
     "docs/TRANSFORM.md",
+];
+
+/// cargo's, docker's and other programs' that documents name, and our scripts'.
+const OTHERS_OPTIONS: [&str; 17] = [
+    "--help",
+    "--locked",
+    "--release",
+    "--no-default-features",
+    "--target",
+    "--bin",
+    "--log-group-name",
+    "--keep",
+    "--from",
+    "--security-opt",
+    "--init",
+    "--pids-limit",
+    "--tmpfs",
+    "--time",
+    "--stop-timeout",
+    "--reuid",
+    "--build-arg",
 ];
 
 fn root() -> &'static Path {
@@ -89,11 +111,7 @@ fn every_option_that_a_document_names_exists() {
         (env!("CARGO_BIN_EXE_sim"), "fleet"),
         (env!("CARGO_BIN_EXE_sim"), "--help"),
     ];
-    // cargo's, docker's and our scripts'.
-    let mut known: BTreeSet<String> =
-        ["--help", "--locked", "--release", "--no-default-features", "--target", "--bin", "--log-group-name", "--keep"]
-            .map(str::to_owned)
-            .into();
+    let mut known: BTreeSet<String> = OTHERS_OPTIONS.map(str::to_owned).into();
     for (program, verb) in helps {
         let help = Command::new(program).args([verb, "--help"]).output().expect("cannot ask for help").stdout;
         known.extend(options(&String::from_utf8_lossy(&help)));
@@ -108,6 +126,38 @@ fn options(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_lowercase() && c != '-');
     let is_option = |word: &&str| word.strip_prefix("--").is_some_and(|name| name.starts_with(|c: char| c != '-'));
     words.filter(is_option).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_option_has_its_row_with_its_variable_and_its_default() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_logpump"));
+    for name in std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("LOGPUMP_")) {
+        command.env_remove(name);
+    }
+    let help = command.args(["run", "--help"]).output().expect("cannot ask for help").stdout;
+    let help = String::from_utf8(help).unwrap();
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut expected = BTreeSet::new();
+    for part in help.split("\n      --").skip(1) {
+        let name = part.split([' ', '\n']).next().unwrap();
+        let part = words(part);
+        let tail = |open: &str, close| between(&part, open, close).next().map(str::to_owned);
+        let variable = tail("[env: ", "]").map(|twin| twin.trim_end_matches('=').to_owned());
+        let default = tail("[default: ", "]").filter(|default| !default.contains(' '));
+        expected.insert((format!("--{name}"), variable.unwrap_or_default(), default));
+    }
+    let text = document("docs/OPERATIONS.md");
+    let (_, table) = text.split_once("| option | variable | default |").expect("the table of options");
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let found: BTreeSet<_> = rows
+        .map(|row| {
+            let cells: Vec<_> = row.split('|').map(|cell| cell.replace('`', "").trim().to_owned()).collect();
+            let default =
+                expected.iter().find(|(name, ..)| *name == cells[1]).and_then(|(.., default)| default.clone());
+            (cells[1].clone(), cells[2].clone(), default.map(|_| cells[3].clone()))
+        })
+        .collect();
+    assert_eq!(found, expected, "left: docs/OPERATIONS.md, right: --help");
 }
 
 #[test]
