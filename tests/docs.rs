@@ -161,6 +161,21 @@ fn every_option_has_its_row_with_its_variable_and_its_default() {
 }
 
 #[test]
+fn the_seccomp_profile_is_an_allow_list_whose_last_rule_is_io_uring() {
+    let profile: Value = serde_json::from_str(&document("perf/seccomp-io_uring.json")).unwrap();
+    assert_eq!((&profile["defaultAction"], &profile["defaultErrnoRet"]), (&"SCMP_ACT_ERRNO".into(), &1.into()));
+    let rules = profile["syscalls"].as_array().unwrap();
+    let names =
+        |rule: &Value| rule["names"].as_array().unwrap().iter().map(|n| n.as_str().unwrap().to_owned()).collect();
+    let allowed: Vec<Vec<String>> = rules.iter().map(names).collect();
+    assert_eq!(allowed.last().unwrap(), &["io_uring_enter", "io_uring_register", "io_uring_setup"]);
+    let others: BTreeSet<_> = allowed[..allowed.len() - 1].concat().into_iter().collect();
+    let refused =
+        ["io_uring_setup", "ptrace", "bpf", "mount", "unshare", "setns", "keyctl", "userfaultfd", "kexec_load"];
+    assert!(refused.iter().all(|name| !others.contains(*name)), "{others:?}");
+}
+
+#[test]
 fn the_readme_and_ci_run_the_same_tests() {
     let command = "cargo test --locked\n";
     assert!(document("README.md").contains(command));

@@ -104,7 +104,7 @@ fn keys_in_the_environment_while_nothing_can_be_reached_or_a_thread_fails() {
             assert!(ended.said.contains("planted by a test"), "{place}: {}", ended.said);
             search(&ended);
         };
-        ["ship", "intake", "spool"].map(|place| plant(place, NOBODY));
+        ["ship", "intake", "spool"].into_iter().for_each(|place| plant(place, NOBODY));
         // A call needs a stream, which needs somebody who makes it.
         plant("call", &standin(&["--no-verify"]).url);
     });
