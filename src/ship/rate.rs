@@ -218,4 +218,25 @@ mod tests {
             assert!((200..300).contains(&count), "{count} of 1000 between {from:?} and {to:?}");
         }
     }
+
+    #[test]
+    fn the_increase_is_linear_at_first_and_ever_steeper_later() {
+        let start = clock::now();
+        let limit = Limit { base_per_s: 10.0, decreased_at: start, next_at: start, began_at: start };
+        let after = |ms| (limit.per_s(start + MS * ms) * 1000.0).round() / 1000.0;
+        // One more a second, times 1 and the square of the seconds' third.
+        assert_eq!((after(0), after(300), after(3_000), after(6_000)), (10.0, 10.303, 16.0, 40.0));
+        assert_eq!(limit.per_s(start - MS), 10.0);
+    }
+
+    #[test]
+    fn a_call_that_goes_out_in_the_instant_of_a_decrease_may_cause_the_next() {
+        let mut rate = Rate::new(1);
+        let start = clock::now();
+        rate.sent(start);
+        rate.throttled(start, start + LATENCY);
+        rate.sent(start + LATENCY);
+        rate.throttled(start + LATENCY, start + LATENCY * 2);
+        assert_eq!(rate.limit.unwrap().decreased_at, start + LATENCY * 2);
+    }
 }

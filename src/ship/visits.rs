@@ -126,4 +126,35 @@ mod tests {
         visits.visited(10, RING, Left::Partial, start + LINGER);
         assert_eq!((visits.visit_at, visits.due), (11, None));
     }
+
+    #[test]
+    fn a_visit_at_the_very_instant_that_was_due_puts_off_what_is_still_open() {
+        let start = clock::now();
+        let mut visits = Visits::new(LINGER);
+        visits.visited(10, RING, Left::Open, start);
+        visits.visited(20, RING, Left::Open, start + LINGER);
+        assert_eq!(visits.due, Some(start + LINGER * 2), "or the loop would spin");
+    }
+
+    #[test]
+    fn after_a_cut_nothing_is_due_and_what_the_ring_holds_is_looked_at() {
+        let start = clock::now();
+        let mut visits = Visits::new(LINGER);
+        visits.visited(10, RING, Left::Open, start);
+        visits.cut();
+        assert_eq!((visits.visit_at, visits.due), (10, None));
+    }
+
+    #[test]
+    fn after_a_ring_was_emptied_a_quarter_of_it_calls_and_what_is_open_keeps_its_due() {
+        let start = clock::now();
+        let mut visits = Visits::new(LINGER);
+        visits.discarded(5_000, RING, start);
+        assert_eq!((visits.visit_at, visits.due), (5_000 + 1024, Some(start + LINGER)));
+        visits.discarded(9_000, RING, start + LINGER / 2);
+        assert_eq!((visits.visit_at, visits.due), (9_000 + 1024, Some(start + LINGER)));
+        // What the ring got since then is growth.
+        visits.visited(9_001, RING, Left::Partial, start + LINGER);
+        assert_eq!((visits.visit_at, visits.due), (9_001 + 1024, Some(start + LINGER * 2)));
+    }
 }

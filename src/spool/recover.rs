@@ -170,6 +170,50 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_head_that_is_cut_short_is_looked_at_again_unless_the_file_ends_there() {
+        let bytes = segment(&[3]);
+        let length = bytes.len() as u64;
+        assert_eq!(look(&bytes[..10], FILE, 0, length), Look::Short);
+        assert_eq!(look(&bytes[..10], FILE, 0, 10), Look::Damage(Why::Torn));
+        assert_eq!(look(&bytes, FILE, 0, length - 1), Look::Damage(Why::Torn));
+        assert!(matches!(look(&bytes, FILE, 0, length), Look::Record(_)));
+    }
+
+    #[test]
+    fn the_search_for_a_record_keeps_what_may_be_the_begin_of_one() {
+        let magic = MAGIC.len();
+        // In the middle of a file the last bytes of a window may be a magic's first.
+        assert_eq!(resync(&[0; 100], FILE, 1_000, 5_000), Next::From(1_100 - magic as u64 + 1));
+        assert_eq!(resync(&[0; 100], FILE, 1_000, 1_101), Next::From(1_100 - magic as u64 + 1));
+        assert_eq!(resync(&[0; 3], FILE, 1_000, 5_000), Next::From(1_001), "it goes forward");
+        assert_eq!(resync(&[0; 1], FILE, 1_000, 5_000), Next::From(1_001), "it goes forward");
+        assert_eq!(resync(&[0; 100], FILE, 1_000, 1_100), Next::From(1_100), "the file ends here");
+        // A magic without its head is where to look next, unless that was done.
+        let mut cut = vec![0; 50];
+        cut.extend_from_slice(&MAGIC);
+        assert_eq!(resync(&cut, FILE, 1_000, 5_000), Next::From(1_050));
+        assert_eq!(resync(&MAGIC, FILE, 1_000, 5_000), Next::From(1_001));
+    }
+
+    #[test]
+    fn the_record_behind_damage_is_found() {
+        let good = segment(&[3, 4, 5]);
+        let written = scan(&good, FILE);
+        let first = record::encoded_bytes(&written.entries[0].1).unwrap();
+        let mut bytes = good;
+        bytes[1] ^= 1;
+        let found = scan(&bytes, FILE);
+        assert_eq!((&found.entries[..], &found.damage[..]), (&written.entries[1..], std::slice::from_ref(&(0..first))));
+    }
+
+    #[test]
+    fn damage_says_what_it_looks_like() {
+        assert_eq!(Why::Torn.text(), "a record that was not written to its end");
+        assert_eq!(Why::Damaged.text(), "no record");
+        assert_eq!(Why::Foreign(7).text(), "a record of version 7, of another logpump");
+    }
+
     proptest! {
         #[test]
         fn every_byte_is_in_one_record_or_in_damage_and_only_what_was_written_is_read(

@@ -1,5 +1,6 @@
 //! The store against a disk in memory: what it does step by step, what is left of damaged files, and any sequence of all.
 
+mod care;
 mod damage;
 mod disk;
 mod random;

@@ -4,6 +4,7 @@
 mod desk;
 mod disk;
 mod random;
+mod slow;
 
 use super::*;
 use desk::{Desk, invalid};

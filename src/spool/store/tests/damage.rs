@@ -75,6 +75,8 @@ fn a_segment_cut_at_any_byte_has_all_its_whole_entries_and_no_more() {
         assert_eq!(fate.aside_bytes, (cut - begins[whole]) as u64, "cut at {cut}");
         assert_eq!(rig.disk.aside_bytes(), fate.aside_bytes, "cut at {cut}");
         assert_eq!(rig.disk.all_bytes(), fate.aside_bytes, "cut at {cut}");
+        assert_eq!(rig.store.used_bytes(), fate.aside_bytes, "cut at {cut}");
+        assert_eq!(rig.disk.runs(), 1 + usize::from(fate.aside_bytes > 0), "cut at {cut}");
     }
 }
 

@@ -215,7 +215,10 @@ impl Disk {
                 write(journal, at, &bytes[..count]);
                 return Ok(Outcome::Written(count));
             }
-            Op::CopyAside { segment, bytes, .. } => self.run(segment).aside_bytes += bytes,
+            Op::CopyAside { segment, bytes, .. } => {
+                assert!(bytes > 0, "nothing is copied");
+                self.run(segment).aside_bytes += bytes;
+            }
             Op::RenameAside(id) => {
                 let file = self.run(id).segments.remove(&id.segment).ok_or_else(missing)?;
                 self.run(id).aside_bytes += file.bytes.len() as u64;
