@@ -131,10 +131,11 @@ impl Store {
     }
 
     pub(super) fn deleted(&mut self, id: SegmentId, result: io::Result<Outcome>, now: Instant) {
-        if let Some(segment) = self.ended(id, "delete", result, now)
-            && segment.announced > 0
-        {
-            self.events.push_back(Event::Freed { bytes: segment.announced });
+        let Some(Segment { announced, .. }) = self.ended(id, "delete", result, now) else { return };
+        if !self.runs[id.run as usize].adopted {
+            self.is_not_announced(id.run, announced);
+        } else if announced > 0 {
+            self.events.push_back(Event::Freed { bytes: announced });
         }
     }
 

@@ -214,8 +214,16 @@ impl Store {
         let asides = std::mem::take(&mut self.scan.asides);
         if entries > 0 || !asides.is_empty() {
             self.events.push_back(Event::Adopted { run, entries, count, bytes });
+        } else {
+            // What nobody was told of is not given back either.
+            it.segments.values_mut().for_each(|segment| segment.announced = 0);
         }
         self.events.extend(asides);
+    }
+
+    /// A segment of a run is gone before the run was announced.
+    pub(super) fn is_not_announced(&mut self, run: u32, bytes: u64) {
+        self.scan.sums[run as usize].2 -= bytes;
     }
 
     /// Says so, and has the bytes copied, unless the whole segment is kept.

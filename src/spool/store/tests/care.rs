@@ -109,6 +109,53 @@ fn a_journal_names_no_more_entries_than_its_segment_has_room_for() {
 }
 
 #[test]
+fn an_ended_run_of_which_nothing_waits_is_deleted_without_a_word() {
+    let mut rig = Rig::with_entries(1);
+    rig.ask(Request::Done(id(0)));
+    let mut rig = rig.restart();
+    rig.settle();
+    assert_eq!((rig.events(), rig.disk.runs(), rig.store.used_bytes()), (vec![], 1, 0));
+}
+
+#[test]
+fn no_more_is_given_back_of_a_run_than_was_announced_of_it() {
+    let mut rig = Rig::new(SyncPolicy::Never);
+    for number in 0..2 {
+        let id = rig.store(entry(0, number, 600), true);
+        rig.ask(Request::Done(id));
+    }
+    // The next begins another segment, and it is killed before the first is deleted.
+    rig.request_store(entry(0, 2, 600), false);
+    rig.submit();
+    while rig.disk.lanes().contains(&Lane::Append) {
+        rig.step(Lane::Append, Fault::None);
+    }
+    assert_eq!(rig.flying(Lane::Care), Some(&Op::Delete(own(0))));
+    let mut rig = rig.restart();
+    while !matches!(rig.flying(Lane::Care), Some(Op::Delete(ADOPTED))) {
+        rig.step(Lane::Read, Fault::None);
+    }
+    rig.step(Lane::Care, Fault::None);
+    assert_eq!(rig.events(), [], "nothing was announced yet");
+    let (mut announced, mut given_back) = (0, 0);
+    for _ in 0..3 {
+        for event in rig.ask(Request::Load { except: vec![] }) {
+            match event {
+                Event::Adopted { entries, bytes, .. } => {
+                    assert_eq!(entries, 1);
+                    announced += bytes;
+                }
+                Event::Freed { bytes } => given_back += bytes,
+                Event::Loaded { id, .. } => rig.store.request(Request::Done(id)),
+                Event::Nothing => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert!(announced > 600 && announced == given_back, "{announced} and {given_back}");
+}
+
+#[test]
 fn all_runs_are_searched_when_the_last_of_them_is_known() {
     let mut rig = Rig::with_entries(1).restart();
     assert_eq!(rig.store.next_event(), None);
