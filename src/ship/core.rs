@@ -102,8 +102,9 @@ pub struct Core {
     services: Services,
     /// How many calls of any kind got through: whether one did since another was sent.
     successes: u64,
-    /// The stream that is looked at first, so that all have their turn.
-    turn: usize,
+    /// The stream that is looked at first, so that all have their turn: for fresh bodies, and for what came back. One
+    /// for both would begin with the same streams again whenever the other kind went.
+    turns: [usize; 2],
     /// The next free place is the backlog's.
     backlog_turn: bool,
     held_bytes: usize,
@@ -137,7 +138,7 @@ impl Core {
             service_ms: None,
             services: Services::new(),
             successes: 0,
-            turn: 0,
+            turns: [0; 2],
             backlog_turn: false,
             held_bytes: 0,
             draining: false,

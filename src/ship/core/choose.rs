@@ -28,8 +28,8 @@ impl Core {
         }
         let slot = self.calls.iter().position(Option::is_none)?;
         let may = |stream: &Stream| stream.hold_until.is_none_or(|until| until <= now);
-        let fresh = self.turn_of(|core, stream| may(stream) && core.is_ready(stream, stream.waiting.front()));
-        let old = self.turn_of(|core, stream| may(stream) && core.is_ready(stream, stream.backlog.front()));
+        let fresh = self.turn_of(false, |core, stream| may(stream) && core.is_ready(stream, stream.waiting.front()));
+        let old = self.turn_of(true, |core, stream| may(stream) && core.is_ready(stream, stream.backlog.front()));
         let (index, backlog) = match (fresh, old) {
             (Some(fresh), None) => (fresh, false),
             (Some(fresh), Some(old)) => {
@@ -39,7 +39,7 @@ impl Core {
             (None, Some(old)) if self.backlog_may_go() => (old, true),
             (None, _) => return None,
         };
-        self.turn = index + 1;
+        self.turns[usize::from(backlog)] = index + 1;
         self.backlog_turn = !backlog;
         let delivery = self.take(index, backlog)?;
         let stream = &mut self.streams[index];
@@ -86,9 +86,9 @@ impl Core {
         delivery.parcel.entry.serial || self.options.stream_window == 1
     }
 
-    fn turn_of(&self, may_send: impl Fn(&Core, &Stream) -> bool) -> Option<usize> {
-        let count = self.streams.len();
-        (0..count).map(|offset| (self.turn + offset) % count).find(|index| may_send(self, &self.streams[*index]))
+    fn turn_of(&self, backlog: bool, may_send: impl Fn(&Core, &Stream) -> bool) -> Option<usize> {
+        let (first, count) = (self.turns[usize::from(backlog)], self.streams.len());
+        (0..count).map(|offset| (first + offset) % count).find(|index| may_send(self, &self.streams[*index]))
     }
 
     fn backlog_calls(&self) -> usize {

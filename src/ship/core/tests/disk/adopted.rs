@@ -4,7 +4,7 @@ use super::*;
 use crate::limits::{ADOPTED_QUICK, ADOPTED_TRIES, ELSEWHERE_END_WAIT, EVENT_AHEAD_MS_MAX};
 use crate::ship::answer::Rejected;
 
-fn adopted(stream: &str, name: &str, last_ms: i64) -> Entry {
+pub(super) fn adopted(stream: &str, name: &str, last_ms: i64) -> Entry {
     Entry {
         address: Arc::new(Address { group: "/other".into(), stream: stream.into(), ..Address::default() }),
         sequence: 7,
