@@ -167,3 +167,20 @@ fn bytes_that_vanish_are_noticed() {
     framer.frame(b"partial", false, &mut |_| Taken::Yes);
     framer.frame(b"part", false, &mut |_| Taken::Yes);
 }
+
+#[test]
+fn a_blank_line_behind_an_invalid_one_is_not_overlooked_when_it_had_to_wait() {
+    let bytes = b"\xFF\n\nx\n";
+    let mut framer = Framer::new(1024);
+    let mut records = Vec::new();
+    let released = framer.frame(bytes, false, &mut |record| {
+        if !records.is_empty() {
+            return Taken::No;
+        }
+        records.push(seen(record));
+        Taken::Yes
+    });
+    assert_eq!(released, 2);
+    assert_eq!(frame_into(&mut records, &mut framer, &bytes[released..], false), 3);
+    assert_eq!(records, [whole("\u{FFFD}", 2, 0), whole("", 1, 2), whole("x", 2, 3)]);
+}

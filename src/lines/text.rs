@@ -120,4 +120,9 @@ mod tests {
     fn an_invalid_sequence_of_three_bytes_at_the_cut_fits_as_a_replacement() {
         assert_eq!(cut_at(b"a\xF0\x9F\x98xyz", 4), text("a\u{FFFD}", 4));
     }
+
+    #[test]
+    fn at_the_end_of_much_text_it_fits_as_well() {
+        assert_eq!(cut_at(b"1234567\xF0\x9F\x98xyz", 10), text("1234567\u{FFFD}", 10));
+    }
 }

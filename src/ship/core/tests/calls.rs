@@ -260,3 +260,15 @@ fn an_outage_that_is_over_soon_is_not_said_once_bodies_have_got_through() {
     rig.answer("b", ok());
     assert_eq!(rig.act(), ["say reached"]);
 }
+
+#[test]
+fn a_refusal_at_the_very_end_of_a_hold_begins_another() {
+    let mut rig = Rig::ready(1, options(2, 2));
+    rig.offer(0, ["a", "b"]);
+    rig.act();
+    rig.answer("a", denied());
+    rig.act();
+    rig.pass();
+    rig.answer("b", denied());
+    assert!(rig.act().is_empty());
+}

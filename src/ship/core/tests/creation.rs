@@ -276,3 +276,51 @@ fn a_group_that_is_removed_again_before_its_first_stream_is_created_again() {
     rig.created(0, not_found());
     assert_eq!(rig.act(), ["create group"]);
 }
+
+#[test]
+fn a_group_that_could_not_be_created_is_no_failure_of_a_stream_that_has_not_begun() {
+    let mut rig = Rig::new(2, creating_group(2));
+    rig.core.begin(0);
+    rig.act();
+    rig.created(0, not_found());
+    assert_eq!(rig.act(), ["create group"]);
+    rig.group_created(denied());
+    rig.act();
+    rig.core.begin(1);
+    assert_eq!(rig.act(), ["create 1"]);
+}
+
+#[test]
+fn a_stream_whose_rest_is_over_waits_for_its_group_without_being_due() {
+    let mut rig = begun(2, creating_group(2));
+    rig.created(0, away());
+    rig.act();
+    rig.created(1, not_found());
+    assert_eq!(rig.act(), ["create group"]);
+    rig.now += BACKOFF_MAX;
+    // Were it due, the loop would spin: `act` looks.
+    assert!(rig.act().is_empty());
+    rig.group_created(ok());
+    assert_eq!(rig.act(), ["create 0", "create 1"]);
+}
+
+#[test]
+fn a_creation_that_fails_while_calls_get_through_is_no_outage() {
+    let mut rig = Rig::ready(1, options(2, 2));
+    rig.core = Core::new(addresses(2), options(2, 2));
+    (0..2).for_each(|stream| rig.core.begin(stream));
+    assert_eq!(rig.act(), ["create 0", "create 1"]);
+    rig.created(0, ok());
+    rig.created(1, away());
+    assert_eq!((rig.act(), rig.core.outage_since), (vec![], None));
+}
+
+#[test]
+fn the_place_of_a_group_that_no_stream_needs_is_used_again_unless_it_is_being_created() {
+    let mut core = Core::new(addresses(1), options(1, 1));
+    let group_of =
+        |core: &mut Core, group: &str| core.group_of(&Arc::new(Address { group: group.into(), ..Address::default() }));
+    assert_eq!((group_of(&mut core, "/g"), group_of(&mut core, "x"), group_of(&mut core, "y")), (0, 1, 1));
+    core.groups[1].state = crate::ship::core::creation::GroupState::BeingCreated;
+    assert_eq!((group_of(&mut core, "z"), group_of(&mut core, "y"), core.groups.len()), (2, 1, 3));
+}
