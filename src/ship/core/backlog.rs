@@ -141,7 +141,7 @@ impl Core {
     }
 
     /// The place of an adopted run's stream. Idle ones make room for others, so that few are in memory but those in trouble.
-    fn adopted_stream(&mut self, address: &Arc<Address>) -> usize {
+    pub(super) fn adopted_stream(&mut self, address: &Arc<Address>) -> usize {
         let adopted = self.own_streams..self.streams.len();
         if let Some(known) = adopted.clone().find(|index| self.streams[*index].address == *address) {
             return known;

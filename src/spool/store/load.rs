@@ -194,9 +194,6 @@ impl Store {
             if place.at < readable {
                 return Some(place);
             }
-            if id.run == 0 && !segment.sealed {
-                return None;
-            }
             place = Place::new(SegmentId { segment: number + 1, ..id }, 0);
         }
     }

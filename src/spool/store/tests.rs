@@ -4,6 +4,7 @@ mod care;
 mod damage;
 mod disk;
 mod random;
+mod way;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -80,6 +80,7 @@ impl Desk {
         let due = self.core.next_due(self.now);
         assert!(due.is_none_or(|due| due > self.now), "the loop would spin");
         self.check();
+        self.check_disk();
         self.sent[before..].iter().map(|(_, name)| name.clone()).collect()
     }
 
@@ -146,6 +147,18 @@ impl Desk {
         assert_eq!(self.core.adopted_ledger().imbalance(), None);
         let held: usize = self.core.streams.iter().map(|stream| stream.held_bytes).sum();
         assert_eq!(self.core.held_bytes, held);
+    }
+
+    /// What is counted as being on disk is there, or is asked to be stored.
+    fn check_disk(&self) {
+        let pending: Vec<_> = self.core.pending().map(|(owner, held)| (owner, held.parcel.memory_bytes())).collect();
+        assert_eq!(self.core.disk.pending_bytes, pending.iter().map(|(_, bytes)| bytes).sum::<usize>());
+        for (index, stream) in self.core.streams[..self.core.own_streams].iter().enumerate() {
+            let of_stream = |kept: &&Kept| !kept.done && *kept.entry.address == *stream.address;
+            let kept = self.kept.iter().filter(of_stream).map(|kept| kept.entry.memory_bytes());
+            let asked = pending.iter().filter(|(owner, _)| *owner == index).map(|(_, bytes)| *bytes);
+            assert_eq!(stream.disk.bytes, kept.chain(asked).sum::<usize>(), "of {}", stream.name());
+        }
     }
 
     fn delivered(&self, stream: usize) -> u64 {

@@ -85,6 +85,7 @@ fn a_journal_that_cannot_be_read_for_a_minute_brings_its_entries_again() {
         rig.step(Lane::Read, Fault::Io);
         if failures < SPOOL_READS_MAX {
             assert_eq!(rig.store.next_due(), Some(rig.now + SPOOL_RETRY), "after {failures}");
+            assert_eq!(rig.flying(Lane::Read), None, "after {failures}");
             rig.now += SPOOL_RETRY;
         }
     }

@@ -3,6 +3,9 @@
 
 use super::adopted::adopted;
 use super::*;
+use crate::limits::ADOPTED_STREAMS_MAX;
+use crate::ship::core::creation::Existence;
+use crate::ship::core::stream::Delivery;
 
 /// An ended run's bodies have come back, and their stream is being created. Its place.
 fn back(desk: &mut Desk, names: &[&str], address: Address) -> usize {
@@ -49,6 +52,7 @@ fn where_order_is_strict_a_body_waits_for_older_ones_on_disk_and_for_no_younger_
     let mut desk = Desk::new(1, with_disk(1, 1, false));
     desk.offer(0, ["a", "b", "c", "d", "e"]);
     let Some(Request::Store { ticket, .. }) = desk.asked.remove(1) else { panic!("e goes to the disk") };
+    assert!(matches!(desk.asked[0], Request::Store { ticket: other, .. } if other != ticket));
     desk.spool_works();
     desk.hear(Event::Refused { ticket, why: Refusal::Full("no space".into()) });
     desk.act();
@@ -104,5 +108,111 @@ fn a_success_at_another_endpoint_is_no_end_of_an_outage_and_one_at_our_own_is() 
         desk.core.stream_created(place, ok(), desk.now);
         desk.act();
         assert_eq!(desk.core.outage_since.is_none(), ends);
+    }
+}
+
+#[test]
+fn what_a_stream_in_trouble_has_on_disk_is_not_asked_for_and_the_end_waits_for_it_unless_an_ended_run_left_it() {
+    let mut desk = Desk::new(1, with_disk(1, 1, false));
+    desk.offer(0, ["a", "b", "c", "d"]);
+    desk.answer("a", denied());
+    desk.spool_works();
+    let own = desk.core.streams[0].address.key();
+    assert_eq!(excepted_of(&desk), [own]);
+    desk.spool_works();
+    assert!(!desk.core.disk_is_empty(desk.now), "it is our own");
+
+    let mut desk = Desk::new(1, with_disk(1, 1, false));
+    let place = back(&mut desk, &["x"], other());
+    desk.core.stream_created(place, denied(), desk.now);
+    desk.act();
+    assert_eq!(excepted_of(&desk), [other().key()]);
+    assert!(!desk.core.disk_is_empty(desk.now), "it may be that there is more");
+    desk.spool_works();
+    assert!(desk.core.disk_is_empty(desk.now));
+}
+
+fn excepted_of(desk: &Desk) -> Vec<u64> {
+    let [Request::Load { except }] = &desk.asked.iter().collect::<Vec<_>>()[..] else { panic!("{:?}", desk.asked) };
+    except.clone()
+}
+
+#[test]
+fn what_cannot_be_read_any_more_is_booked_where_it_belongs() {
+    let mut desk = Desk::new(2, with_disk(1, 1, false));
+    desk.offer(0, ["a", "b", "c", "d"]);
+    desk.spool_works();
+    desk.hear(Event::Adopted { run: 1, entries: 1, count: Count::new(2, 10), bytes: 1000 });
+    let key = desk.core.streams[0].address.key();
+    let lost = |desk: &Desk, stream: usize| desk.core.streams[stream].books.ledger.ended(End::Unreadable);
+    desk.hear(Event::SetAside { run: 1, key, what: "x".into(), count: Count::new(2, 10), bytes: 9 });
+    assert_eq!((lost(&desk, 0), lost(&desk, 1)), (Count::default(), Count::default()));
+    assert_eq!(desk.core.adopted_ledger().ended(End::Unreadable), Count::new(2, 10));
+    desk.hear(Event::SetAside { run: 0, key, what: "x".into(), count: Count::new(1, 10), bytes: 9 });
+    assert_eq!((lost(&desk, 0), lost(&desk, 1)), (Count::new(1, 10), Count::default()));
+    assert_eq!(desk.core.spooled_of(0), Count::default());
+}
+
+#[test]
+fn an_ended_run_counts_for_what_is_used_and_is_told_of_if_anything_waits() {
+    let mut desk = Desk::new(1, with_disk(1, 1, false));
+    let before = desk.said.len();
+    desk.hear(Event::Adopted { run: 1, entries: 0, count: Count::default(), bytes: 1000 });
+    desk.act();
+    assert_eq!((desk.core.disk.used_bytes, desk.said.len()), (1000, before));
+    desk.hear(Event::Adopted { run: 2, entries: 1, count: Count::new(2, 10), bytes: 500 });
+    desk.act();
+    assert_eq!((desk.core.disk.used_bytes, desk.said.len()), (1500, before + 1));
+    desk.hear(Event::Freed { bytes: 1000 });
+    assert_eq!(desk.core.disk.used_bytes, 500);
+}
+
+#[test]
+fn events_are_too_old_only_beyond_the_bound() {
+    for (last_ms, begun) in [(WALL_MS - EVENT_AGE_MS_MAX, true), (WALL_MS - EVENT_AGE_MS_MAX - 1, false)] {
+        let mut desk = Desk::new(1, with_disk(1, 1, false));
+        desk.hear(Event::Adopted { run: 1, entries: 1, count: Count::new(2, 10), bytes: 1000 });
+        desk.kept.push(Kept { entry: Arc::new(adopted("s", "x", last_ms)), with_ship: true, done: false });
+        let id = EntryId { run: 1, segment: 0, index: 0 };
+        desk.hear(Event::Loaded { id, entry: Box::new(adopted("s", "x", last_ms)) });
+        assert_eq!(desk.core.streams[1].begun, begun);
+    }
+}
+
+#[test]
+fn of_ended_runs_streams_few_are_remembered_and_those_with_something_to_do_all_are() {
+    let mut desk = Desk::new(1, with_disk(1, 1, false));
+    let address = |nth: usize| Arc::new(Address { stream: format!("old-{nth}"), ..other() });
+    for nth in 0..ADOPTED_STREAMS_MAX {
+        assert_eq!(desk.core.adopted_stream(&address(nth)), 1 + nth, "there is room");
+    }
+    (1..=ADOPTED_STREAMS_MAX).for_each(|index| desk.core.streams[index].in_flight = 1);
+    assert_eq!(desk.core.adopted_stream(&address(1_000_000)), 1 + ADOPTED_STREAMS_MAX);
+    desk.core.streams[1 + ADOPTED_STREAMS_MAX].in_flight = 1;
+    desk.core.streams[3].in_flight = 0;
+    assert_eq!(desk.core.adopted_stream(&address(1_000_001)), 3);
+    assert_eq!(*desk.core.streams[3].address, *address(1_000_001));
+}
+
+#[test]
+fn a_stream_is_idle_if_nothing_of_it_waits_flies_or_is_being_created() {
+    let mut core = Core::new(addresses(1), options(1, 1));
+    let now = clock::now();
+    assert!(core.streams[0].is_idle());
+    core.streams[0].existence = Existence::Exists;
+    assert!(core.streams[0].is_idle());
+    core.streams[0].existence = Existence::BeingCreated { sent_after: 0 };
+    assert!(!core.streams[0].is_idle());
+    core.streams[0].existence = Existence::Resting { until: now, away: false };
+    core.streams[0].in_flight = 1;
+    assert!(!core.streams[0].is_idle());
+    core.streams[0].in_flight = 0;
+    for backlog in [false, true] {
+        let parcel = Parcel::new(body("x", 1), label(0, false), |json| json);
+        core.streams[0].put_back(Delivery { backlog, ..Delivery::fresh(parcel) });
+        assert!(!core.streams[0].is_idle());
+        core.streams[0].waiting.clear();
+        core.streams[0].backlog.clear();
+        assert!(core.streams[0].is_idle());
     }
 }
