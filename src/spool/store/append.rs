@@ -290,6 +290,9 @@ impl Store {
                 segment.announced -= bytes;
                 segment.waiting.take(0, key, waiting);
             }
+            if let Some(scanned) = self.scanned_already(id) {
+                scanned.take(0, key, waiting);
+            }
             self.load.held.remove(&id);
             self.finish(id);
         }

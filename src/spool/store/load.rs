@@ -122,6 +122,9 @@ impl Store {
         }
         let Some(segment) = self.segment_mut(segment_id) else { return };
         segment.waiting.add(id.run, held.key, held.count);
+        if let Some(waiting) = self.scanned_already(id) {
+            waiting.add(id.run, held.key, held.count);
+        }
         let place = Place::new(segment_id, held.at);
         if place < self.load.frontier {
             let behind = self.load.behind.entry(held.key).or_insert(place);

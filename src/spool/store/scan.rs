@@ -157,6 +157,13 @@ impl Store {
         }
     }
 
+    /// Its segment is being scanned, and the scan has passed it: so it must be told what changes behind it.
+    pub(super) fn scanned_already(&mut self, id: EntryId) -> Option<&mut Waiting> {
+        let here = SegmentId { run: id.run, segment: id.segment };
+        let scan = self.scan.current.as_mut().filter(|scan| scan.id == here && scan.seen.has(id.index))?;
+        Some(&mut scan.waiting)
+    }
+
     fn end_scan(&mut self, scan: Scan) {
         let id = scan.id;
         if id.run == 0 {

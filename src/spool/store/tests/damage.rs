@@ -150,6 +150,40 @@ fn what_waits_for_its_sync_is_refused_and_not_counted_as_lost_when_its_record_is
 }
 
 #[test]
+fn what_is_put_back_behind_a_scan_is_not_counted_as_lost() {
+    let mut rig = Rig::new(SyncPolicy::Never);
+    rig.store.segment_bytes_max = 1 << 20;
+    let kept = rig.store(entry(0, 0, 40_000), true);
+    for number in 1..4 {
+        rig.store(entry(0, number, 40_000), false);
+    }
+    let bytes = rig.disk.segment_bytes();
+    let second = bytes.len() / 4;
+    bytes[second] ^= 1;
+    rig.store.request(Request::Load { except: vec![] });
+    // Which finds the damage; then the journal, and what is scanned first.
+    for _ in 0..3 {
+        rig.submit();
+        let completion = rig.disk.complete_lane(Lane::Read, Fault::None).expect("something is to be read");
+        rig.store.completed(completion, rig.now);
+    }
+    rig.submit();
+    let mut events = rig.ask(Request::PutBack(kept));
+    for _ in 0..3 {
+        events.extend(rig.ask(Request::Load { except: vec![] }));
+    }
+    let (mut aside, mut loaded) = (Count::default(), Vec::new());
+    for event in events {
+        match event {
+            Event::SetAside { count, .. } => aside += count,
+            Event::Loaded { entry, .. } => loaded.push(entry.sequence),
+            _ => {}
+        }
+    }
+    assert_eq!((aside, loaded), (COUNT, vec![0, 2, 3]));
+}
+
+#[test]
 fn a_segment_of_another_version_or_of_another_run_is_kept_as_it_is() {
     // In each head: the version, the run.
     for offset in [8, 16] {
