@@ -201,7 +201,8 @@ impl Disk {
         let is_journal = key.1.ends_with(".done");
         let file = match is_journal {
             true => self.files.entry(key).or_default(),
-            false => self.files.get_mut(&key).or(self.orphans.get_mut(&key))?,
+            // One that somebody removed takes the bytes, and that it is gone is seen then.
+            false => self.files.get_mut(&key)?,
         };
         let mut at = at as usize;
         if is_journal {

@@ -93,12 +93,14 @@ impl World<'_> {
         let until = self.clock.now + SPOOL_END_WAIT;
         while let Some(at) = self.queue.next_at().filter(|at| *at <= until) {
             if run.spool.as_ref().is_some_and(|spool| spool.is_over()) {
+                self.hear_spool(run)?;
                 return Ok(true);
             }
             self.clock.now = self.clock.now.max(at);
             if let Some(happening) = self.queue.pop_due(at) {
                 self.happen(run, happening)?;
             }
+            self.hear_spool(run)?;
         }
         let over = run.spool.as_ref().is_some_and(|spool| spool.is_over());
         if let (false, Some(spool)) = (over, run.spool.take()) {

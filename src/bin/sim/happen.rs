@@ -202,6 +202,7 @@ impl World<'_> {
             let struck = self.disk.strike(phase);
             if !struck.is_empty() {
                 self.watch.struck(struck);
+                self.watch.files_removed |= phase.fault == Fault::Removed;
                 self.watch.disk_failed = true;
                 self.met(&[phase.fault], run);
             }

@@ -55,6 +55,8 @@ pub struct Watch {
     /// The disk did not do what it was asked to.
     pub disk_failed: bool,
     pub power_lost: bool,
+    /// Somebody removed files of the spool.
+    pub files_removed: bool,
     /// Power was lost, and the spool did not sync before it said that it has something.
     pub may_lose_spooled: bool,
     /// What it was told, in this run, that the spool cannot read any more: of its own, and of what was adopted.
@@ -346,6 +348,12 @@ impl Watch {
         }
     }
 
+    /// logpump is told that this is not there any more.
+    pub fn gone(&mut self, own: bool, count: Count) -> Result<(), String> {
+        self.set_aside[usize::from(!own)] += count;
+        if self.files_removed { Ok(()) } else { Err(format!("{count:?} are called gone, and nobody removed a file")) }
+    }
+
     /// logpump is told that this cannot be read any more, of its own or of an adopted run.
     pub fn set_aside(&mut self, own: bool, what: &str, count: Count) -> Result<(), String> {
         self.set_aside[usize::from(!own)] += count;
@@ -360,10 +368,17 @@ impl Watch {
         }
     }
 
-    /// The spool gives this back. What the service would refuse for its age, by our clock, is not sent.
-    pub fn loaded(&mut self, entry: &Entry, wall_ms: i64, now: Duration) {
-        let hash = crate::text::hash(&entry.payload);
-        let Some(body) = self.bodies.get(&hash).filter(|body| body.last_ms() < wall_ms - AGE_MS_MAX) else { return };
+    /// The service would refuse it for its age, by our clock.
+    pub fn looks_old(&self, entry: &Entry, wall_ms: i64) -> bool {
+        entry.last_ms < wall_ms - AGE_MS_MAX
+    }
+
+    /// logpump calls this too old, and does not send it.
+    pub fn too_old(&mut self, entry: &Entry, true_ms: i64, now: Duration) -> Result<(), String> {
+        if entry.last_ms >= true_ms - AGE_MS_MAX {
+            return Err(format!("what ends at {} is called too old, though the service would take it", entry.last_ms));
+        }
+        let Some(body) = self.bodies.get(&crate::text::hash(&entry.payload)) else { return Ok(()) };
         let truth = &mut self.logs[body.log].truth;
         for index in body.events() {
             if body.run < self.run {
@@ -373,5 +388,6 @@ impl Watch {
             let event = &mut truth.events[index as usize];
             (event.end, event.ended_at) = (Some(End::TooOld), now);
         }
+        Ok(())
     }
 }

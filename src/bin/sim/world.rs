@@ -128,6 +128,12 @@ pub fn simulate(plan: &Plan, cover: &mut Coverage) -> Result<Summary, String> {
     world.live().map_err(|what| format!("{what} (at {:?}, turn {})", world.clock.now, world.turns))
 }
 
+/// What is booked as too old.
+fn too_old(pump: &mut Pump) -> u64 {
+    let ledgers = pump.ledgers();
+    ledgers.own.iter().chain([&ledgers.adopted]).map(|ledger| ledger.ended(End::TooOld).bytes).sum()
+}
+
 impl World<'_> {
     fn live(&mut self) -> Result<Summary, String> {
         let mut profiles = self.plan.streams.clone();
@@ -275,11 +281,23 @@ impl World<'_> {
                 }
             }
             match &event {
-                Event::Loaded { entry, .. } => self.watch.loaded(entry, self.clock.wall_ms(), self.clock.now),
                 Event::SetAside { run, what, count, .. } => self.watch.set_aside(*run == 0, what, *count)?,
+                Event::Gone { run, count, .. } => self.watch.gone(*run == 0, *count)?,
                 _ => {}
             }
+            if run.over {
+                run.pump.spool_ended(event);
+                continue;
+            }
+            let old = match &event {
+                Event::Loaded { entry, .. } if self.watch.looks_old(entry, self.clock.wall_ms()) => Some(entry.clone()),
+                _ => None,
+            };
+            let before = old.as_ref().map(|_| too_old(&mut run.pump));
             run.pump.spooled(event, self.clock.both());
+            if let Some(entry) = old.filter(|_| before != Some(too_old(&mut run.pump))) {
+                self.watch.too_old(&entry, self.clock.true_ms(), self.clock.now)?;
+            }
         }
         Ok(heard)
     }
