@@ -213,10 +213,9 @@ impl Root {
 
 /// Locks a directory, and a file in it. `WOULDBLOCK`: another has it. `NOENT`: it was removed meanwhile.
 fn lock(directory: &OwnedFd, flags: OFlags) -> Result<OwnedFd, Errno> {
-    match flock(directory, FlockOperation::NonBlockingLockExclusive) {
-        Err(error @ (Errno::WOULDBLOCK | Errno::INTR)) => return Err(error),
-        // Where directories cannot be locked, the file must do.
-        Ok(()) | Err(_) => {}
+    // Where directories cannot be locked, the file must do.
+    if let Err(error @ (Errno::WOULDBLOCK | Errno::INTR)) = flock(directory, FlockOperation::NonBlockingLockExclusive) {
+        return Err(error);
     }
     let flags = flags | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let lock = openat(directory, LOCK, flags, Mode::RUSR | Mode::WUSR)?;

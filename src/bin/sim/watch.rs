@@ -72,7 +72,7 @@ pub struct Watch {
 /// By run and segment.
 #[derive(Default)]
 struct OnDisk {
-    bodies: HashMap<(u64, u32), Vec<(u32, Rc<Body>)>>,
+    bodies: HashMap<Content, Vec<(u32, Rc<Body>)>>,
     /// What of them something happened to, by index; None: all.
     spoiled: HashMap<(u64, u32), Option<HashSet<u32>>>,
 }

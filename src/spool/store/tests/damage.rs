@@ -354,8 +354,8 @@ fn where_each_segment_vanishes_a_body_is_refused() {
     let mut steps = 0;
     let refused = loop {
         rig.submit();
-        if rig.disk.lanes() == [Lane::Append] && rig.store.append.current.is_some() {
-            rig.disk.remove_segment(own(rig.store.append.current.unwrap()));
+        if let (&[Lane::Append], Some(current)) = (&rig.disk.lanes()[..], rig.store.append.current) {
+            rig.disk.remove_segment(own(current));
         }
         let completion = rig.disk.complete(0, Fault::None).unwrap();
         rig.store.completed(completion, rig.now);

@@ -4,8 +4,10 @@
 use super::adopted::adopted;
 use super::*;
 use crate::limits::ADOPTED_STREAMS_MAX;
+use crate::limits::SPOOL_RETRY;
 use crate::ship::core::creation::Existence;
 use crate::ship::core::stream::Delivery;
+use crate::spool::wire::Refusal;
 
 /// An ended run's bodies have come back, and their stream is being created. Its place.
 fn back(desk: &mut Desk, names: &[&str], address: Address) -> usize {
@@ -171,6 +173,7 @@ fn an_ended_run_counts_for_what_is_used_and_is_told_of_if_anything_waits() {
 fn events_are_too_old_only_beyond_the_bound() {
     for (last_ms, begun) in [(WALL_MS - EVENT_AGE_MS_MAX, true), (WALL_MS - EVENT_AGE_MS_MAX - 1, false)] {
         let mut desk = Desk::new(1, with_disk(1, 1, false));
+        desk.core.service_ms = Some(WALL_MS);
         desk.hear(Event::Adopted { run: 1, entries: 1, count: Count::new(2, 10), bytes: 1000 });
         desk.kept.push(Kept { entry: Arc::new(adopted("s", "x", last_ms)), with_ship: true, done: false });
         let id = EntryId { run: 1, segment: 0, index: 0 };
@@ -201,7 +204,7 @@ fn a_stream_is_idle_if_nothing_of_it_waits_flies_or_is_being_created() {
     assert!(core.streams[0].is_idle());
     core.streams[0].existence = Existence::Exists;
     assert!(core.streams[0].is_idle());
-    core.streams[0].existence = Existence::BeingCreated { sent_after: 0 };
+    core.streams[0].existence = Existence::BeingCreated { sent_after: 0, sent_at: clock::now() };
     assert!(!core.streams[0].is_idle());
     core.streams[0].existence = Existence::Resting { until: now, away: false };
     core.streams[0].in_flight = 1;
