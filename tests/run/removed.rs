@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::program::{Ended, Logpump, Running, standin};
+use crate::program::{Ended, Logpump, Running, read_back, standin};
 use crate::service::{LOAD, set};
 use crate::spool::{OUTAGE, adopter, assert_gone, files, stored_bytes, wait_for_stored};
 use crate::standin::Standin;
@@ -73,7 +73,10 @@ fn segments_that_are_removed_hold_up_nothing_behind_them() {
         let ended = run.end();
         let [delivered, gone, left] = ends(&ended);
         assert!(delivered > 0 && gone > 0 && left == 0, "{:#}\n{}", ended.report, ended.said);
-        assert_eq!(standin.stats()["events"], delivered);
+        // A busy machine may have dropped some, and markers stand for those.
+        let is_line = |text: &String| !text.starts_with("logpump: dropped");
+        let arrived = |stream: &str| read_back(&standin, stream).iter().filter(|text| is_line(text)).count() as u64;
+        assert_eq!(arrived("logpump-load") + arrived("logpump-load-2"), delivered);
         assert_gone(&spool);
     });
 }
