@@ -69,10 +69,13 @@ pub struct Watch {
     sent: HashMap<u64, Sent>,
 }
 
+/// What lies in a segment: index and body.
+type Content = Vec<(u32, Rc<Body>)>;
+
 /// By run and segment.
 #[derive(Default)]
 struct OnDisk {
-    bodies: HashMap<Content, Vec<(u32, Rc<Body>)>>,
+    bodies: HashMap<(u64, u32), Content>,
     /// What of them something happened to, by index; None: all.
     spoiled: HashMap<(u64, u32), Option<HashSet<u32>>>,
 }
