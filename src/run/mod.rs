@@ -4,6 +4,7 @@
 //! Stop: the last child ends; its pipe ends, or --eof-grace is over; what is left is delivered, or --drain-timeout is
 //! over; the report is written; the child's code is ours.
 
+mod engine;
 mod pump;
 
 use std::io;
@@ -16,9 +17,9 @@ use std::time::{Duration, Instant};
 
 use crate::child::{Event, ExitStatus, SpawnError, Spec, Supervisor, Terminal, signal_name};
 use crate::clock;
-use crate::intake::{Kind, Source, pipe};
+use crate::intake::{Source, pipe};
 use crate::limits::{END_SLACK, PIPE_BYTES, REPORT_WAIT_MIN, SPILL_TIME};
-use crate::refusal::{EXIT_CANT_CREATE, EXIT_OS_ERROR, EXIT_UNAVAILABLE, Refusal};
+use crate::refusal::{EXIT_CANT_CREATE, EXIT_OS_ERROR, Refusal};
 use crate::report::ledgers::Report;
 use crate::report::messages::{Format, Level, Messages};
 use crate::ring::ring;
@@ -27,6 +28,7 @@ use crate::ship::{self, Target};
 use crate::spool::SyncPolicy;
 use crate::sys::bell::Bell;
 use crate::sys::{environment, probe};
+use engine::Engine;
 use pump::{Pump, Streams};
 
 /// Of so many different places a panic is said.
@@ -109,14 +111,14 @@ pub fn run(mut plan: Plan) -> Result<u8, Refusal> {
     let started = clock::now();
     quiet_panics();
     // Insisting: said before the child starts.
-    let insisted = (plan.engine == EngineWish::Uring).then(|| insist(&plan)).transpose()?;
+    let insisted = (plan.engine == EngineWish::Uring).then(|| engine::insist(&plan)).transpose()?;
     let files = open_files(&mut plan)?;
     let mut supervisor = Supervisor::new().map_err(|error| refused("cannot watch signals", error))?;
     let bells = Bells::new().map_err(|error| refused("cannot make an eventfd", error))?;
     let spawned = spawn(&plan, files, &mut supervisor, &bells)?;
     // After the spawn: the children see what they were given.
     environment::forget_empty(&["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS"]);
-    let engine = insisted.unwrap_or_else(|| choose_engine(&plan));
+    let engine = insisted.unwrap_or_else(|| engine::choose(&plan));
     let messages = Messages::start(plan.log_level, plan.log_format);
     let mut pump = Pump::start(&plan, spawned.streams, &engine, &bells);
     spawned.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
@@ -246,44 +248,6 @@ fn spawn(
         }
     }
     Ok(Spawned { streams, warnings, failed: None })
-}
-
-struct Engine {
-    kind: Kind,
-    reason: String,
-    /// Why the spool's files are not on io_uring, though it was tried.
-    files: Result<(), probe::Refusal>,
-}
-
-impl Engine {
-    fn uring(works: probe::Works, reason: &str) -> Engine {
-        Engine { kind: Kind::Uring, reason: reason.into(), files: works.files }
-    }
-
-    fn epoll(reason: String) -> Engine {
-        Engine { kind: Kind::Epoll, reason, files: Ok(()) }
-    }
-
-    /// Whether the spool may use io_uring.
-    fn takes_files(&self) -> bool {
-        self.kind == Kind::Uring && self.files.is_ok()
-    }
-}
-
-fn insist(plan: &Plan) -> Result<Engine, Refusal> {
-    let refused = |refusal| Refusal { code: EXIT_UNAVAILABLE, message: format!("--engine uring: {refusal}") };
-    probe::io_uring_works(plan.wanted()).map(|works| Engine::uring(works, "asked for")).map_err(refused)
-}
-
-/// After the children were spawned and before any thread exists.
-fn choose_engine(plan: &Plan) -> Engine {
-    if plan.engine == EngineWish::Epoll {
-        return Engine::epoll("asked for".into());
-    }
-    match probe::io_uring_works(plan.wanted()) {
-        Ok(works) => Engine::uring(works, "io_uring works here"),
-        Err(refusal) => Engine::epoll(format!("{refusal}; using epoll (silence with --engine epoll)")),
-    }
 }
 
 /// Where the lines go, and what is odd about it.
