@@ -1,9 +1,14 @@
 //! The parts of a line's way that are ours: newline scan, validation, framing, encoding; GB/s of pipe bytes on one core.
 //! `cargo bench --bench lines`. "whole" is what a core that does nothing else carries.
 
-use divan::counter::BytesCount;
+use std::sync::Arc;
+
+use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use logpump::batch::{Head, OpenBatch};
+use logpump::lines::level::Level;
+use logpump::lines::mask::Mask;
+use logpump::lines::rules::{Edited, Editor, Rules};
 use logpump::lines::{Framer, Taken};
 
 fn main() {
@@ -93,6 +98,33 @@ fn frame_only(bencher: Bencher, load: &str) {
         let mut text_bytes = 0;
         framer.frame(black_box(&bytes), false, &mut |record| {
             text_bytes += record.text.len();
+            Taken::Yes
+        });
+        text_bytes
+    });
+}
+
+/// Framing, and one of the rules over every line: what it costs is the difference to `none`, by the item (a line).
+#[divan::bench(args = ["none", "level", "trim", "mask", "filtered"])]
+fn frame_and_edit(bencher: Bencher, rule: &str) {
+    let bytes = occupied("log_150");
+    let rules = match rule {
+        "level" => Rules { level: Some(Level::Info), ..Rules::default() },
+        "filtered" => Rules { level: Some(Level::Error), ..Rules::default() },
+        "trim" => Rules { trim: true, ..Rules::default() },
+        "mask" => Rules { mask: Some(Arc::new(Mask::new(&[]).unwrap())), ..Rules::default() },
+        _ => Rules::default(),
+    };
+    let mut editor = Editor::new(rules);
+    bencher.counter(ItemsCount::new(memchr::memchr_iter(b'\n', &bytes).count())).bench_local(|| {
+        let mut framer = Framer::new(4 << 20);
+        let mut text_bytes = 0;
+        framer.frame(black_box(&bytes), false, &mut |record| {
+            text_bytes += match editor.edit(&record) {
+                Edited::Keep(text) => text.len(),
+                Edited::Filtered => 1,
+            };
+            editor.taken(&record);
             Taken::Yes
         });
         text_bytes

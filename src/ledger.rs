@@ -46,6 +46,8 @@ pub enum End {
     Delivered,
     /// An empty line: an empty event would fail its whole batch.
     Blank,
+    /// Below the stream's level.
+    Level,
     /// Refused by the service: more than 14 days old.
     TooOld,
     /// Refused by the service: older than the group's retention.
@@ -87,6 +89,7 @@ impl End {
     pub const ALL: [End; ENDS] = [
         End::Delivered,
         End::Blank,
+        End::Level,
         End::TooOld,
         End::Expired,
         End::TooNew,
@@ -104,7 +107,7 @@ impl End {
     pub fn kind(self) -> Kind {
         match self {
             End::Delivered => Kind::Delivered,
-            End::Blank => Kind::Filtered,
+            End::Blank | End::Level => Kind::Filtered,
             End::TooOld | End::Expired | End::TooNew | End::Invalid => Kind::Rejected,
             End::SpoolFull | End::DiskSlow | End::NoSpool | End::CpuShort | End::Unreadable => Kind::Dropped,
             End::Shutdown | End::NoSink | End::Internal => Kind::Dropped,
@@ -116,6 +119,7 @@ impl End {
         match self {
             End::Delivered => "delivered",
             End::Blank => "blank",
+            End::Level => "level",
             End::TooOld => "too_old",
             End::Expired => "expired",
             End::TooNew => "too_new",
@@ -148,6 +152,10 @@ pub struct Ledger {
     pub retries: u64,
     /// Reads without a date of their own, because ship was far behind.
     pub marks_omitted: u64,
+    /// Secrets that were masked.
+    pub masked: u64,
+    /// Events whose timestamp was moved forward, so that no two share one.
+    pub nudged: u64,
     /// Times that the wall clock went back so far that timestamps had to go back with it.
     pub clock_steps: u64,
 }
@@ -189,6 +197,8 @@ impl Ledger {
         self.calls += other.calls;
         self.retries += other.retries;
         self.marks_omitted += other.marks_omitted;
+        self.masked += other.masked;
+        self.nudged += other.nudged;
         self.clock_steps += other.clock_steps;
     }
 }

@@ -14,6 +14,8 @@ use toml::de::{DeTable, DeValue};
 
 use crate::child::StopTarget;
 use crate::limits::{CHILDREN_MAX, DURATION_MAX};
+use crate::lines::level::Level;
+use crate::lines::mask::Mask;
 use reader::{Entry, Reader};
 
 /// What the file says.
@@ -42,6 +44,27 @@ pub struct Settings {
     pub stop_signal: Option<Given<i32>>,
     pub kill_mode: Option<Given<StopTarget>>,
     pub grace: Option<Given<Duration>>,
+    pub level: Option<Given<Threshold>>,
+    pub trim: Option<Given<bool>>,
+    pub mask: Option<Given<Masked>>,
+    pub distinct_milliseconds: Option<Given<bool>>,
+}
+
+/// Which lines pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Threshold {
+    /// This level and those above it.
+    From(Level),
+    /// All, each behind a level of its own: what is installed or set up has none.
+    Always,
+}
+
+/// What is masked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Masked {
+    Nothing,
+    /// The built-in kinds, and these patterns.
+    Known(Vec<String>),
 }
 
 /// A value, and where it stands.
@@ -66,9 +89,10 @@ pub struct Complaint {
 }
 
 const TOP_KEYS: &str = "defaults, process";
-const DEFAULT_KEYS: &str = "env, directory, log_group, log_stream, essential, stop_signal, kill_mode, grace";
-const PROCESS_KEYS: &str =
-    "name, command, env, directory, log_group, log_stream, essential, stop_signal, kill_mode, grace";
+const DEFAULT_KEYS: &str = "env, directory, log_group, log_stream, essential, stop_signal, kill_mode, grace, level, trim, \
+                            mask, distinct_milliseconds";
+const PROCESS_KEYS: &str = "name, command, env, directory, log_group, log_stream, essential, stop_signal, kill_mode, grace, \
+                            level, trim, mask, distinct_milliseconds";
 
 /// Err: all complaints, in the file's order.
 pub fn read(text: &str) -> Result<Config, Vec<Complaint>> {
@@ -153,6 +177,10 @@ fn setting(reader: &mut Reader<'_>, settings: &mut Settings, entry: &Entry<'_, '
         "stop_signal" => settings.stop_signal = reader.parsed(entry, signal),
         "kill_mode" => settings.kill_mode = reader.parsed(entry, kill_mode),
         "grace" => settings.grace = reader.parsed(entry, grace),
+        "level" => settings.level = reader.parsed(entry, threshold),
+        "trim" => settings.trim = reader.flag(entry),
+        "mask" => settings.mask = mask(reader, entry),
+        "distinct_milliseconds" => settings.distinct_milliseconds = reader.flag(entry),
         _ => return false,
     }
     true
@@ -170,6 +198,27 @@ fn kill_mode(text: &str) -> Result<StopTarget, String> {
         "leader" => Ok(StopTarget::Leader),
         _ => Err(format!("{text:?} is not known; write \"group\" (all its processes) or \"leader\" (itself alone)")),
     }
+}
+
+/// `true`, `false`, or a list of patterns.
+fn mask(reader: &mut Reader<'_>, entry: &Entry<'_, '_>) -> Option<Given<Masked>> {
+    if !matches!(entry.value.get_ref(), DeValue::Array(_)) {
+        let given = reader.flag(entry)?;
+        return Some(given.map(|wanted| if wanted { Masked::Known(Vec::new()) } else { Masked::Nothing }));
+    }
+    let patterns = reader.texts(entry, "as in mask = [\"pin-[0-9]+\"]");
+    if let Err(what) = Mask::new(&patterns) {
+        reader.complain(entry.value.span(), format!("mask: {what}"));
+    }
+    Some(Given { value: Masked::Known(patterns), at: reader.at(entry.value.span().start) })
+}
+
+fn threshold(text: &str) -> Result<Threshold, String> {
+    if text == "always" {
+        return Ok(Threshold::Always);
+    }
+    let level = Level::named(text.as_bytes()).map(Threshold::From);
+    level.ok_or_else(|| format!("{text:?} is no level; write DEBUG, INFO, WARNING, ERROR, CRITICAL, or always"))
 }
 
 fn grace(text: &str) -> Result<Duration, String> {

@@ -7,6 +7,7 @@ use std::path::Path;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
+use super::config::{Masked, Threshold};
 use super::processes::{Source, Wish};
 use crate::child::{StopTarget, signal_name};
 
@@ -93,6 +94,25 @@ pub fn text(options: &Options, file: Option<&Path>, resolved: &[Resolved<'_>]) -
             StopTarget::Leader => "leader",
         };
         line("kill_mode", &quoted(mode), &at(&wish.kill_mode.source));
+        if let Some(level) = &wish.level {
+            let text = match level.value {
+                Threshold::From(level) => format!("{level:?}").to_uppercase(),
+                Threshold::Always => "always".to_owned(),
+            };
+            line("level", &quoted(&text), &at(&level.source));
+        }
+        line("trim", &wish.trim.value.to_string(), &at(&wish.trim.source));
+        let mask = match &wish.mask.value {
+            Masked::Nothing => "false".to_owned(),
+            Masked::Known(own) if own.is_empty() => "true".to_owned(),
+            Masked::Known(own) => {
+                let own: Vec<_> = own.iter().map(|pattern| quoted(pattern)).collect();
+                format!("[{}]", own.join(", "))
+            }
+        };
+        line("mask", &mask, &at(&wish.mask.source));
+        let distinct = &wish.distinct_milliseconds;
+        line("distinct_milliseconds", &distinct.value.to_string(), &at(&distinct.source));
         let grace = humantime::format_duration(wish.grace.value).to_string();
         line("grace", &quoted(&grace), &at(&wish.grace.source));
     }

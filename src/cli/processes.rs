@@ -5,14 +5,21 @@ use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::args::RunArguments;
-use super::config::{self, At, Complaint, Config, Given, Settings};
+use super::config::{self, At, Complaint, Config, Given, Masked, Settings, Threshold};
 use super::names::{self, Parts};
 use crate::child::{Stop, StopTarget};
 use crate::limits::CONFIG_BYTES_MAX;
+use crate::lines::mask::Mask;
+use crate::lines::rules::Rules;
 use crate::refusal::{EXIT_CONFIG, Refusal};
+use crate::ship::Treatment;
+
+/// What `level = "always"` puts before each line.
+const ALWAYS_PREFIX: &str = "[INFO] - ";
 
 /// A process, and where each of its settings was found.
 #[derive(Debug, Clone)]
@@ -28,6 +35,10 @@ pub struct Wish {
     pub stop_signal: Option<Sourced<i32>>,
     pub kill_mode: Sourced<StopTarget>,
     pub grace: Sourced<Duration>,
+    pub level: Option<Sourced<Threshold>>,
+    pub trim: Sourced<bool>,
+    pub mask: Sourced<Masked>,
+    pub distinct_milliseconds: Sourced<bool>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +65,34 @@ impl Wish {
             to: self.kill_mode.value,
             grace: self.grace.value,
         }
+    }
+
+    pub fn treatment(&self) -> Treatment {
+        let level = self.level.as_ref().map(|level| level.value);
+        let mask = match &self.mask.value {
+            Masked::Nothing => None,
+            Masked::Known(own) => Some(Arc::new(Mask::new(own).expect("the file's patterns were tried"))),
+        };
+        Treatment {
+            rules: Rules {
+                level: level.and_then(|threshold| match threshold {
+                    Threshold::From(level) => Some(level),
+                    Threshold::Always => None,
+                }),
+                prefix: if level == Some(Threshold::Always) { ALWAYS_PREFIX.to_owned() } else { String::new() },
+                trim: self.trim.value,
+                mask,
+            },
+            distinct_milliseconds: self.distinct_milliseconds.value,
+        }
+    }
+
+    /// It says what is to happen to its lines, which in a file nothing does.
+    pub fn treats_lines(&self) -> bool {
+        self.level.is_some()
+            || self.trim.value
+            || self.mask.value != Masked::Nothing
+            || self.distinct_milliseconds.value
     }
 }
 
@@ -91,10 +130,14 @@ fn of_command(arguments: &RunArguments, argv: Vec<OsString>) -> Wish {
         log_group: given(&arguments.log_group, "--log-group"),
         log_stream: option(arguments.log_stream.clone(), "--log-stream"),
         // Several commands are equals: logpump ends when all have.
-        essential: Sourced { value: false, source: Source::BuiltIn },
+        essential: built_in(false),
         stop_signal: None,
-        kill_mode: Sourced { value: StopTarget::Group, source: Source::BuiltIn },
+        kill_mode: built_in(StopTarget::Group),
         grace: option(arguments.grace, "--grace"),
+        level: None,
+        trim: built_in(false),
+        mask: built_in(Masked::Nothing),
+        distinct_milliseconds: built_in(false),
     }
 }
 
@@ -113,10 +156,15 @@ fn of_file(arguments: &RunArguments, defaults: &Settings, process: &config::Proc
         directory: first(&own.directory, &defaults.directory),
         log_group: first(&own.log_group, &defaults.log_group).or(base.log_group),
         log_stream: first(&own.log_stream, &defaults.log_stream).unwrap_or(base.log_stream),
-        essential: first(&own.essential, &defaults.essential).unwrap_or(Sourced { value: true, ..base.essential }),
+        essential: first(&own.essential, &defaults.essential).unwrap_or(built_in(true)),
         stop_signal: first(&own.stop_signal, &defaults.stop_signal),
         kill_mode: first(&own.kill_mode, &defaults.kill_mode).unwrap_or(base.kill_mode),
         grace: first(&own.grace, &defaults.grace).unwrap_or(base.grace),
+        level: first(&own.level, &defaults.level),
+        trim: first(&own.trim, &defaults.trim).unwrap_or(base.trim),
+        mask: first(&own.mask, &defaults.mask).unwrap_or(base.mask),
+        distinct_milliseconds: first(&own.distinct_milliseconds, &defaults.distinct_milliseconds)
+            .unwrap_or(base.distinct_milliseconds),
     }
 }
 
@@ -134,6 +182,10 @@ fn first<T: Clone>(own: &Option<Given<T>>, default: &Option<Given<T>>) -> Option
 
 fn sourced<T: Clone>(given: &Given<T>, source: fn(At) -> Source) -> Sourced<T> {
     Sourced { value: given.value.clone(), source: source(given.at) }
+}
+
+fn built_in<T>(value: T) -> Sourced<T> {
+    Sourced { value, source: Source::BuiltIn }
 }
 
 fn option<T>(value: T, option: &'static str) -> Sourced<T> {

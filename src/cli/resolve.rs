@@ -99,7 +99,7 @@ fn plan(arguments: RunArguments, named: Named) -> Result<Plan, Refusal> {
     let groups = groups(&arguments, &destination, &wishes, &names)?;
     let when_full = room::when_full(&arguments, &destination);
     Ok(Plan {
-        oddities: oddities(&arguments, &destination),
+        oddities: oddities(&arguments, &destination, &wishes),
         spool: spool.filter(|_| matches!(destination, Destination::CloudWatch(_))),
         ring_bytes: memory.ring_bytes,
         destination,
@@ -131,10 +131,16 @@ fn plan(arguments: RunArguments, named: Named) -> Result<Plan, Refusal> {
 }
 
 fn child(wish: Wish, name: String, stream: String, group: Option<Group>) -> Child {
-    let stop = wish.stop();
+    let (stop, treatment) = (wish.stop(), wish.treatment());
     let env = wish.env.into_iter().map(|(name, value)| (name.into(), value.value.into())).collect();
     let directory = wish.directory.map(|directory| directory.value);
-    Child { spec: Spec { name, argv: wish.argv, env, directory, stop }, stream, group, essential: wish.essential.value }
+    Child {
+        spec: Spec { name, argv: wish.argv, env, directory, stop },
+        stream,
+        group,
+        essential: wish.essential.value,
+        treatment,
+    }
 }
 
 /// Of each process; None where lines do not go to CloudWatch Logs.
@@ -225,7 +231,7 @@ fn destination(arguments: &RunArguments, wishes: &[Wish]) -> Result<Destination,
 }
 
 /// What was asked for and means nothing here: likely a forgotten --log-group.
-fn oddities(arguments: &RunArguments, destination: &Destination) -> Vec<String> {
+fn oddities(arguments: &RunArguments, destination: &Destination, wishes: &[Wish]) -> Vec<String> {
     if matches!(destination, Destination::CloudWatch(_)) {
         let no_spool = arguments.spool_max.is_some_and(|max| max.as_u64() == 0);
         let idle = room::given(arguments, destination)
@@ -244,7 +250,11 @@ fn oddities(arguments: &RunArguments, destination: &Destination) -> Vec<String> 
     // A file can be full, too.
     let into_files = matches!(destination, Destination::Directory { .. });
     let room = room::given(arguments, destination).filter(|option| !(into_files && *option == "--when-full"));
-    given.chain(room).map(without).collect()
+    let untreated = wishes.iter().any(Wish::treats_lines) && !matches!(destination, Destination::Null);
+    let untreated = untreated.then(|| {
+        "level, trim, mask and distinct_milliseconds do nothing: files have the commands' bytes as they are".to_owned()
+    });
+    given.chain(room).map(without).chain(untreated).collect()
 }
 
 /// Makes the directory and tries a file in it. Err: what to tell the user.

@@ -169,6 +169,8 @@ fn counts(ledger: &Ledger) -> Map<String, Value> {
         ("calls", ledger.calls),
         ("retries", ledger.retries),
         ("marks_omitted", ledger.marks_omitted),
+        ("masked", ledger.masked),
+        ("nudged", ledger.nudged),
         ("clock_steps", ledger.clock_steps),
     ] {
         map.insert(name.into(), json!(number));

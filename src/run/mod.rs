@@ -24,7 +24,7 @@ use crate::report::ledgers::Report;
 use crate::report::messages::{Format, Level, Messages};
 use crate::ring::ring;
 use crate::ship::files::LogFile;
-use crate::ship::{self, Target};
+use crate::ship::{self, Target, Treatment};
 use crate::spool::SyncPolicy;
 use crate::sys::bell::Bell;
 use crate::sys::{environment, probe};
@@ -62,6 +62,8 @@ pub struct Child {
     pub group: Option<Group>,
     /// Its end stops all others, and its code is ours.
     pub essential: bool,
+    /// What its lines go through.
+    pub treatment: Treatment,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

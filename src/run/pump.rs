@@ -290,7 +290,11 @@ fn start_ship(plan: &Plan, parts: ShipParts) -> io::Result<JoinHandle<Shipped>> 
             stream: child.stream.clone(),
         }
     };
-    let named = |(ring, child): (Drainer, &Child)| ship::Stream { address: Arc::new(address(child)), ring };
+    let named = |(ring, child): (Drainer, &Child)| ship::Stream {
+        address: Arc::new(address(child)),
+        ring,
+        treatment: child.treatment.clone(),
+    };
     let streams = rings.into_iter().zip(&plan.children).map(named).collect();
     let means = ship::Means { streams, sink, spool, control, tee };
     thread.spawn(move || {

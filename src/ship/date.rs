@@ -14,18 +14,24 @@ pub struct Dater {
     /// No timestamp of the open batch may be below.
     floor_ms: i64,
     serial: bool,
+    /// No two events share a millisecond, as far as `AHEAD_OF_CLOCK_MS_MAX` allows.
+    distinct: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dated {
-    At(i64),
+    At {
+        timestamp_ms: i64,
+        /// It was moved forward, so that it is no other's.
+        nudged: bool,
+    },
     /// The clock went back: the open batch must be closed (`batch_closed`) before this line can be dated.
     ClockWentBack,
 }
 
 impl Dater {
-    pub fn new() -> Dater {
-        Dater { last_ms: None, floor_ms: i64::MIN, serial: false }
+    pub fn new(distinct: bool) -> Dater {
+        Dater { last_ms: None, floor_ms: i64::MIN, serial: false, distinct }
     }
 
     /// The timestamp of a line that was read at `read_ms`, when the wall clock shows `wall_ms`.
@@ -33,7 +39,12 @@ impl Dater {
         match self.last_ms {
             Some(last_ms) if last_ms > wall_ms + AHEAD_OF_CLOCK_MS_MAX => Dated::ClockWentBack,
             // What was read before the clock went back would still lie ahead of it: it counts as read now.
-            last_ms => Dated::At(read_ms.min(wall_ms).max(self.floor_ms).max(last_ms.unwrap_or(i64::MIN))),
+            last_ms => {
+                let timestamp_ms = read_ms.min(wall_ms).max(self.floor_ms).max(last_ms.unwrap_or(i64::MIN));
+                let is_tie = self.distinct && last_ms == Some(timestamp_ms);
+                let nudged = is_tie && timestamp_ms < wall_ms + AHEAD_OF_CLOCK_MS_MAX;
+                Dated::At { timestamp_ms: timestamp_ms + i64::from(nudged), nudged }
+            }
         }
     }
 
@@ -66,7 +77,7 @@ mod tests {
 
     fn give(dater: &mut Dater, read_ms: i64, wall_ms: i64) -> i64 {
         match dater.date(read_ms, wall_ms) {
-            Dated::At(timestamp_ms) => {
+            Dated::At { timestamp_ms, .. } => {
                 dater.gave(timestamp_ms);
                 timestamp_ms
             }
@@ -76,14 +87,31 @@ mod tests {
 
     #[test]
     fn timestamps_follow_the_reads_and_never_go_back() {
-        let mut dater = Dater::new();
+        let mut dater = Dater::new(false);
         let given: Vec<_> = [100, 105, 103, 110].map(|read_ms| give(&mut dater, read_ms, 110)).into();
         assert_eq!(given, [100, 105, 105, 110]);
     }
 
     #[test]
+    fn distinct_timestamps_rise_with_each_line_up_to_a_second_ahead_of_the_clock_and_share_that() {
+        let mut dater = Dater::new(true);
+        let given: Vec<_> = [100, 100, 100, 103].map(|read_ms| give(&mut dater, read_ms, 103)).into();
+        assert_eq!(given, [100, 101, 102, 103]);
+        let mut nudged = 0;
+        for _ in 0..2000 {
+            if let Dated::At { nudged: true, .. } = dater.date(103, 103) {
+                nudged += 1;
+            }
+            assert!(give(&mut dater, 103, 103) <= 1103);
+        }
+        assert_eq!(nudged, 1000);
+        dater.batch_closed(103);
+        assert_eq!(give(&mut dater, 5000, 5000), 5000);
+    }
+
+    #[test]
     fn the_next_batch_begins_a_millisecond_after_the_last() {
-        let mut dater = Dater::new();
+        let mut dater = Dater::new(false);
         give(&mut dater, 100, 100);
         assert!(!dater.batch_closed(100));
         assert_eq!(give(&mut dater, 100, 100), 101);
@@ -93,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_second_ahead_of_the_clock_batches_share_a_millisecond_and_go_one_by_one() {
-        let mut dater = Dater::new();
+        let mut dater = Dater::new(false);
         let mut serial = Vec::new();
         for _ in 0..1003 {
             assert!(give(&mut dater, 5000, 5000) <= 6000);
@@ -109,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_went_back_is_followed_by_a_batch_that_waits_for_the_others() {
-        let mut dater = Dater::new();
+        let mut dater = Dater::new(false);
         give(&mut dater, 9000, 9000);
         assert_eq!(give(&mut dater, 8500, 8500), 9000);
         assert_eq!(dater.date(3000, 3000), Dated::ClockWentBack);
@@ -121,7 +149,7 @@ mod tests {
 
     #[test]
     fn lines_that_were_read_before_the_clock_went_back_share_a_batch_after_it() {
-        let mut dater = Dater::new();
+        let mut dater = Dater::new(false);
         give(&mut dater, 9000, 9000);
         assert_eq!(dater.date(9001, 3000), Dated::ClockWentBack);
         dater.batch_closed(3000);

@@ -9,6 +9,8 @@ use super::parcel::Books;
 use super::visits::{Left, Visits};
 use crate::batch::{Body, Full, Head, OpenBatch};
 use crate::ledger::{Count, End, Kind};
+use crate::limits::MESSAGE_BYTES_MAX;
+use crate::lines::rules::{Edited, Editor, Rules};
 use crate::lines::{Framer, Record, Skipped, Taken};
 use crate::ring::Drainer;
 
@@ -17,6 +19,14 @@ use crate::ring::Drainer;
 pub struct Now {
     pub mono: Instant,
     pub wall_ms: i64,
+}
+
+/// What a stream's lines go through before they are packed.
+#[derive(Debug, Clone, Default)]
+pub struct Treatment {
+    pub rules: Rules,
+    /// No two of its events share a millisecond.
+    pub distinct_milliseconds: bool,
 }
 
 /// A finished batch. `serial`: to be sent after all earlier ones of its stream.
@@ -28,6 +38,7 @@ pub struct Finished {
 pub struct Feed {
     ring: Drainer,
     framer: Framer,
+    editor: Editor,
     packer: Packer,
     visits: Visits,
     /// The last line of which a part was dropped: it counts once in what markers say.
@@ -37,11 +48,20 @@ pub struct Feed {
 }
 
 impl Feed {
-    pub fn new(ring: Drainer, head: Head, linger: Duration) -> Feed {
+    pub fn new(ring: Drainer, head: Head, linger: Duration, treatment: Treatment) -> Feed {
+        let editor = Editor::new(treatment.rules);
+        let message_bytes_max = MESSAGE_BYTES_MAX - editor.added_bytes_max();
         Feed {
-            framer: Framer::new(ring.capacity()),
+            framer: Framer::with_message_bytes_max(ring.capacity(), message_bytes_max),
+            editor,
             ring,
-            packer: Packer { head, dater: Dater::new(), open: None, gap: None, last_body_bytes: 0 },
+            packer: Packer {
+                head,
+                dater: Dater::new(treatment.distinct_milliseconds),
+                open: None,
+                gap: None,
+                last_body_bytes: 0,
+            },
             visits: Visits::new(linger),
             line_dropped: None,
             over: false,
@@ -78,9 +98,19 @@ impl Feed {
         let seen = self.ring.filled();
         let mut finished = None;
         let (occupied, dates) = self.ring.dated();
-        let packer = &mut self.packer;
+        let (editor, packer) = (&mut self.editor, &mut self.packer);
         let released = self.framer.frame(occupied, ended, &mut |record| {
-            packer.take(&record, dates.date(record.line), now.wall_ms, books, &mut finished)
+            let taken = match editor.edit(&record) {
+                Edited::Keep(text) => {
+                    let edited = Record { text, ..record };
+                    packer.take(&edited, dates.date(record.line), now.wall_ms, books, &mut finished)
+                }
+                Edited::Filtered => filtered(&record, books),
+            };
+            if taken == Taken::Yes {
+                editor.taken(&record);
+            }
+            taken
         });
         copy(&occupied[..released]);
         self.ring.release(released);
@@ -221,6 +251,11 @@ impl Feed {
         self.due().is_some_and(|due| due <= now)
     }
 
+    /// Secrets that were masked in its lines so far.
+    pub fn masked(&self) -> u64 {
+        self.editor.hits
+    }
+
     pub fn read_bytes(&self) -> u64 {
         self.ring.filled()
     }
@@ -267,6 +302,13 @@ impl Feed {
         self.packer.gap = None;
         self.packer.finish(now.wall_ms)
     }
+}
+
+/// Its first piece decided for all of a line, so none of them is in a body.
+fn filtered(record: &Record<'_>, books: &mut Books) -> Taken {
+    books.ledger.read.lines += u64::from(record.ends);
+    books.ledger.book(End::Level, Count::new(u64::from(record.ends), u64::from(record.raw_bytes)));
+    Taken::Yes
 }
 
 /// From records to finished batches.
@@ -335,10 +377,11 @@ impl Packer {
     ) -> Taken {
         loop {
             match self.dater.date(read_ms, wall_ms) {
-                Dated::At(timestamp_ms) => {
+                Dated::At { timestamp_ms, nudged } => {
                     let open = self.open.get_or_insert_with(|| begin(&self.head, self.last_body_bytes));
                     if push(open, timestamp_ms).is_ok() {
                         self.dater.gave(timestamp_ms);
+                        books.ledger.nudged += u64::from(nudged);
                         return Taken::Yes;
                     }
                     // The next batch is the next visit's: so a visit makes one body at most, however large its lines.

@@ -47,6 +47,7 @@ pub use cloudwatch::{Connection, Identity, Inspection, Target, Try};
 use control::{Control, Phase};
 use core::Action;
 pub use core::DiskOptions;
+pub use feed::Treatment;
 pub use pump::{Ledgers, Stream, WhenFull};
 use pump::{Now, Pump};
 

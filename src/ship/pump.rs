@@ -11,7 +11,7 @@ use flate2::write::GzEncoder;
 use super::answer::Answer;
 use super::core::{self, Action, Core, Open, View};
 pub use super::feed::Now;
-use super::feed::{Feed, Finished};
+use super::feed::{Feed, Finished, Treatment};
 use super::notice::Notice;
 use super::parcel::Parcel;
 use super::patience::Patience;
@@ -36,6 +36,7 @@ pub enum WhenFull {
 pub struct Stream {
     pub address: Arc<Address>,
     pub ring: Drainer,
+    pub treatment: Treatment,
 }
 
 pub struct Options {
@@ -83,7 +84,8 @@ impl Pump {
         let full_since = vec![None; streams.len()];
         let patience = vec![Patience::new(); streams.len()];
         let feed = |stream: Stream| {
-            Feed::new(stream.ring, Head::new(&stream.address.group, &stream.address.stream), options.linger)
+            let head = Head::new(&stream.address.group, &stream.address.stream);
+            Feed::new(stream.ring, head, options.linger, stream.treatment)
         };
         Pump {
             feeds: streams.into_iter().map(feed).collect(),
@@ -367,6 +369,7 @@ impl Pump {
             ledger.read.bytes = feed.read_bytes();
             (ledger.in_memory, ledger.spooled) = (held, spooled);
             ledger.marks_omitted = feed.marks_omitted();
+            ledger.masked = feed.masked();
             own.push(ledger.clone());
         }
         Ledgers { own, adopted: self.core.adopted_ledger() }

@@ -152,6 +152,39 @@ fn a_sigterm_from_outside_takes_no_grace_from_those_that_an_essential_end_has_st
 }
 
 #[test]
+fn levels_masks_and_distinct_milliseconds_change_what_arrives_and_every_line_is_counted() {
+    on_both_engines(|engine| {
+        let standin = standin(&[]);
+        let lines = "2026-05-06T01:00:14.610844Z [info     ] fine\\n[error] boom for postgres://a:secret@db\\nTraceback\\n\
+                     \\n[debug] no\\nmore of no\\n[2025-01-01 00:00:00 +0000] {m.py:1} WARNING - last  ";
+        let file = format!(
+            "[defaults]\ndistinct_milliseconds = true\nmask = [\"bo+m\"]\ntrim = true\nessential = false\n\
+             [[process]]\nname = \"some\"\nlevel = \"WARNING\"\ncommand = [\"printf\", {lines:?}]\n\
+             [[process]]\nname = \"all\"\nlevel = \"always\"\ncommand = [\"printf\", \"a  \\\\n \\\\nb\\\\n\"]\n",
+            lines = lines.replace("\\\\n", "\\n")
+        );
+        let ended = with(Logpump::new(engine).into_cloudwatch(&standin.url), &file).run();
+        let expected =
+            ["[error] *** for postgres://a:***@db", "Traceback", "[2025-01-01 00:00:00 +0000] {m.py:1} WARNING - last"];
+        assert_eq!(read_back(&standin, "some"), expected, "{}", ended.said);
+        assert_eq!(read_back(&standin, "all"), ["[INFO] - a", "[INFO] - b"]);
+        let some = &ended.report["streams"][0];
+        assert_eq!(some["filtered"]["level"]["lines"], 3, "{some:#}");
+        assert_eq!(
+            (&some["filtered"]["blank"]["lines"], &some["masked"], &some["delivered"]["lines"]),
+            (&1.into(), &2.into(), &3.into())
+        );
+        let events = standin.ok(
+            "GetLogEvents",
+            serde_json::json!({ "logGroupName": "/run/tests", "logStreamName": "some", "startFromHead": true }),
+        );
+        let at = |event: usize| events["events"][event]["timestamp"].as_i64().unwrap();
+        assert_eq!((at(1), at(2)), (at(0) + 1, at(0) + 2), "{events:#}");
+        assert_eq!(some["nudged"], 2);
+    });
+}
+
+#[test]
 fn a_wrong_file_starts_nothing_and_all_that_is_wrong_in_it_is_said() {
     let run = Logpump::new("auto").into_files();
     let path = run.place("logpump.toml");

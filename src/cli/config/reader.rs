@@ -99,7 +99,7 @@ impl<'t> Reader<'t> {
         let entry_of = |value| Entry { key: entry.key, value };
         let texts: Vec<_> = values.iter().filter_map(|value| self.text(&entry_of(value))).collect();
         if values.is_empty() || texts.first().is_some_and(|first| first.value.is_empty()) {
-            let _: Option<()> = self.wrong(entry, &format!("names no program; write it first, {example}"));
+            let _: Option<()> = self.wrong(entry, &format!("is empty, or begins with nothing; write it {example}"));
         }
         texts.into_iter().map(|given| given.value).collect()
     }

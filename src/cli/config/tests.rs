@@ -80,13 +80,34 @@ env = 3
         ("line 10, column 13", "essential is neither true nor false"),
         ("line 11, column 15", "stop_signal: \"SIGFOO\" is no signal"),
         ("line 12, column 13", "kill_mode: \"all\" is not known"),
-        ("line 14, column 11", "command names no program"),
+        ("line 14, column 11", "command is empty, or begins with nothing"),
         ("line 15, column 7", "env is not a table"),
     ];
     assert_eq!(found.len(), expected.len(), "{found:#?}");
     for (found, (place, what)) in found.iter().zip(expected) {
         assert!(found.starts_with(&format!("{place}: {what}")), "{found}\nbut expected {place}: {what}");
     }
+}
+
+#[test]
+fn what_happens_to_lines_can_be_said() {
+    let config = read(
+        "[defaults]\nmask = true\n[[process]]\ncommand = [\"a\"]\nlevel = \"WARNING\"\nmask = [\"pin-[0-9]+\"]\n\
+         distinct_milliseconds = true\ntrim = true\n[[process]]\ncommand = [\"b\"]\nlevel = \"always\"\nmask = false\n",
+    )
+    .unwrap();
+    let settings: Vec<_> = config.processes.iter().map(|process| &process.settings).collect();
+    let level = |index: usize| settings[index].level.as_ref().map(|given| given.value);
+    assert_eq!((level(0), level(1)), (Some(Threshold::From(Level::Warning)), Some(Threshold::Always)));
+    let mask = |settings: &Settings| settings.mask.clone().unwrap().value;
+    assert_eq!(mask(settings[0]), Masked::Known(vec!["pin-[0-9]+".into()]));
+    assert_eq!((mask(settings[1]), mask(&config.defaults)), (Masked::Nothing, Masked::Known(Vec::new())));
+    let found = complaints("[[process]]\ncommand = [\"a\"]\nlevel = \"LOUD\"\nmask = [\"a(\"]\ntrim = 1\n");
+    assert_eq!(found.len(), 3, "{found:#?}");
+    assert!(
+        found[0].contains("level: \"LOUD\" is no level") && found[1].contains("mask: \"a(\" is no pattern"),
+        "{found:#?}"
+    );
 }
 
 #[test]

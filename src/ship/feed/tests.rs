@@ -56,7 +56,7 @@ struct Rig {
 impl Rig {
     fn new(ring_bytes: usize) -> Rig {
         let (filler, drainer) = ring(ring_bytes, &Bell::new().unwrap(), &Bell::new().unwrap()).unwrap();
-        let mut feed = Feed::new(drainer, Head::new("group", "stream"), LINGER);
+        let mut feed = Feed::new(drainer, Head::new("group", "stream"), LINGER, Treatment::default());
         feed.framer = Framer::with_message_bytes_max(ring_bytes, MESSAGE_BYTES_MAX);
         let now = Now { mono: clock::now(), wall_ms: WALL_MS };
         Rig { filler: Some(filler), feed, books: Books::default(), now, end: End::Delivered }

@@ -14,7 +14,7 @@ fn pump(streams: usize, ring_bytes: usize, assembly_bytes_max: usize) -> (Pump, 
     let (fillers, rings): (Vec<_>, Vec<_>) = (0..streams).map(|_| ring(ring_bytes, &intake, &ship).unwrap()).unzip();
     let stream = |(index, ring)| {
         let address = Address { group: "/g".into(), stream: format!("s-{index}"), ..Address::default() };
-        Stream { address: Arc::new(address), ring }
+        Stream { address: Arc::new(address), ring, treatment: Treatment::default() }
     };
     let core = core::Options {
         max_in_flight: 8,

@@ -1,0 +1,223 @@
+//! What becomes of a stream's lines between framing and packing: which pass, and with what text. Pure: what was found is
+//! counted only when the line has been taken, since a line that finds no room comes again.
+
+use std::sync::Arc;
+
+use super::frame::Record;
+use super::level::Level;
+use super::mask::{KeyBlock, Mask};
+
+/// How a stream's lines are treated. By default all pass as they are.
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    /// Lines below it are filtered; one without a level of its own has that of the line before.
+    pub level: Option<Level>,
+    /// White space at a line's end is cut.
+    pub trim: bool,
+    /// Stands before each line.
+    pub prefix: String,
+    pub mask: Option<Arc<Mask>>,
+}
+
+/// What becomes of a record.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Edited<'a> {
+    /// It goes on with this text.
+    Keep(&'a str),
+    /// It ends here: it is below the stream's level.
+    Filtered,
+}
+
+/// The rules at work on one stream.
+pub struct Editor {
+    rules: Rules,
+    /// None of the rules wants to see a line.
+    is_idle: bool,
+    /// Of the last line that had one.
+    level: Level,
+    /// The line whose later pieces are still to come is filtered.
+    cut_is_filtered: bool,
+    block: KeyBlock,
+    /// What the record at hand changes, once it is taken.
+    next: Next,
+    masked: String,
+    text: String,
+    /// Secrets that were masked so far.
+    pub hits: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Next {
+    level: Level,
+    block: KeyBlock,
+    masked: u32,
+    filtered: bool,
+}
+
+impl Editor {
+    pub fn new(rules: Rules) -> Editor {
+        let is_idle = rules.level.is_none() && !rules.trim && rules.prefix.is_empty() && rules.mask.is_none();
+        Editor {
+            rules,
+            is_idle,
+            level: Level::Info,
+            cut_is_filtered: false,
+            block: KeyBlock::default(),
+            next: Next { level: Level::Info, block: KeyBlock::default(), masked: 0, filtered: false },
+            masked: String::new(),
+            text: String::new(),
+            hits: 0,
+        }
+    }
+
+    /// How many bytes it may add to a record's text.
+    pub fn added_bytes_max(&self) -> usize {
+        self.rules.prefix.len()
+    }
+
+    /// Decides. Call `taken` when the record has gone where this says.
+    #[inline]
+    pub fn edit<'a>(&'a mut self, record: &Record<'a>) -> Edited<'a> {
+        if self.is_idle { Edited::Keep(record.text) } else { self.apply(record) }
+    }
+
+    /// The record that `edit` saw last is booked or packed.
+    #[inline]
+    pub fn taken(&mut self, record: &Record<'_>) {
+        if self.is_idle {
+            return;
+        }
+        self.level = self.next.level;
+        self.block = self.next.block;
+        self.cut_is_filtered = self.next.filtered && !record.ends;
+        self.hits += u64::from(self.next.masked);
+    }
+
+    fn apply<'a>(&'a mut self, record: &Record<'a>) -> Edited<'a> {
+        self.next = Next { level: self.level, block: self.block, masked: 0, filtered: false };
+        self.next.filtered = self.is_filtered(record);
+        if self.next.filtered {
+            return Edited::Filtered;
+        }
+        let mut text = record.text;
+        if self.rules.trim && record.ends {
+            let trimmed = text.trim_end();
+            if trimmed.is_empty() && record.begins {
+                return Edited::Keep("");
+            }
+            // The rest of a cut line is never nothing.
+            text = if trimmed.is_empty() { text } else { trimmed };
+        }
+        if let Some(mask) = &self.rules.mask
+            && let Some(hits) = mask.apply(text, &mut self.next.block, &mut self.masked)
+        {
+            self.next.masked = hits;
+            text = &self.masked;
+        }
+        if record.begins && !self.rules.prefix.is_empty() && !text.is_empty() {
+            self.text.clear();
+            self.text.push_str(&self.rules.prefix);
+            self.text.push_str(text);
+            text = &self.text;
+        }
+        Edited::Keep(text)
+    }
+
+    /// The first piece of a line decides for all of it.
+    fn is_filtered(&mut self, record: &Record<'_>) -> bool {
+        if !record.begins {
+            return self.cut_is_filtered;
+        }
+        let Some(threshold) = self.rules.level else { return false };
+        self.next.level = Level::of_line(record.text.as_bytes()).unwrap_or(self.level);
+        self.next.level < threshold && !record.text.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(text: &str) -> Record<'_> {
+        Record { text, raw_bytes: text.len() as u32 + 1, line: 0, begins: true, ends: true }
+    }
+
+    /// What becomes of each of the lines.
+    fn edited(editor: &mut Editor, lines: &[&str]) -> Vec<String> {
+        let mut all = Vec::new();
+        for text in lines {
+            let record = line(text);
+            all.push(match editor.edit(&record) {
+                Edited::Keep(text) => text.to_owned(),
+                Edited::Filtered => "level".to_owned(),
+            });
+            editor.taken(&record);
+        }
+        all
+    }
+
+    #[test]
+    fn without_rules_every_line_passes_as_it_is() {
+        let lines = ["[debug] a ", "", "Bearer abcdefghijkl"];
+        assert_eq!(edited(&mut Editor::new(Rules::default()), &lines), lines);
+    }
+
+    #[test]
+    fn a_line_without_a_level_has_that_of_the_line_before_and_at_the_start_it_is_info() {
+        let mut editor = Editor::new(Rules { level: Some(Level::Warning), ..Rules::default() });
+        let lines =
+            ["start", "[error  ] boom", "Traceback", "  File", "ValueError: x", "[info] on", "detail", "[warning] w"];
+        let expected =
+            ["level", "[error  ] boom", "Traceback", "  File", "ValueError: x", "level", "level", "[warning] w"];
+        assert_eq!(edited(&mut editor, &lines), expected);
+    }
+
+    #[test]
+    fn each_threshold_lets_its_level_and_all_above_it_pass() {
+        let lines =
+            ["[debug] d", "[info] i", "[2025-01-01 00:00:00 +0000] {m.py:1} WARNING - w", "[error] e", "[critical] c"];
+        let levels = [Level::Debug, Level::Info, Level::Warning, Level::Error, Level::Critical];
+        for (passes, threshold) in levels.into_iter().enumerate() {
+            let mut editor = Editor::new(Rules { level: Some(threshold), ..Rules::default() });
+            let found = edited(&mut editor, &lines);
+            assert!(found[..passes].iter().all(|text| text == "level"), "{found:?}");
+            assert_eq!(&found[passes..], &lines[passes..]);
+        }
+    }
+
+    #[test]
+    fn a_cut_line_ends_as_its_first_piece_decides() {
+        let mut editor = Editor::new(Rules { level: Some(Level::Warning), ..Rules::default() });
+        for (text, begins, ends, expected) in [
+            ("[info] long", true, false, Edited::Filtered),
+            ("[error] inside", false, false, Edited::Filtered),
+            ("rest", false, true, Edited::Filtered),
+            ("[error] long", true, false, Edited::Keep("[error] long")),
+            ("[info] inside", false, true, Edited::Keep("[info] inside")),
+            ("after", true, true, Edited::Keep("after")),
+        ] {
+            let record = Record { text, raw_bytes: 1, line: 0, begins, ends };
+            assert_eq!(editor.edit(&record), expected, "{text}");
+            editor.taken(&record);
+        }
+    }
+
+    #[test]
+    fn a_line_that_finds_no_room_is_counted_when_it_is_taken_and_not_before() {
+        let rules = Rules { mask: Some(Arc::new(Mask::new(&[]).unwrap())), ..Rules::default() };
+        let mut editor = Editor::new(rules);
+        let record = line("for a://b:secret@c");
+        for _ in 0..3 {
+            assert_eq!(editor.edit(&record), Edited::Keep("for a://b:***@c"));
+        }
+        assert_eq!(editor.hits, 0);
+        editor.taken(&record);
+        assert_eq!(editor.hits, 1);
+    }
+
+    #[test]
+    fn white_space_is_trimmed_and_a_prefix_stands_before_what_is_left() {
+        let rules = Rules { trim: true, prefix: "[INFO] - ".into(), ..Rules::default() };
+        assert_eq!(edited(&mut Editor::new(rules), &["a \t", "  ", "b"]), ["[INFO] - a", "", "[INFO] - b"]);
+    }
+}
