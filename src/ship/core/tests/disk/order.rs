@@ -6,7 +6,7 @@ use super::*;
 use crate::limits::ADOPTED_STREAMS_MAX;
 use crate::limits::SPOOL_RETRY;
 use crate::ship::core::creation::Existence;
-use crate::ship::core::stream::Delivery;
+use crate::ship::core::stream::{Delivery, OnDisk};
 use crate::spool::wire::Refusal;
 
 /// An ended run's bodies have come back, and their stream is being created. Its place.
@@ -218,4 +218,18 @@ fn a_stream_is_idle_if_nothing_of_it_waits_flies_or_is_being_created() {
         core.streams[0].backlog.clear();
         assert!(core.streams[0].is_idle());
     }
+}
+
+#[test]
+fn what_came_back_is_no_longer_on_disk_alone_and_all_that_is_left_is_younger() {
+    let mut on_disk = OnDisk::default();
+    [7, 3, 5].into_iter().for_each(|number| on_disk.leave_alone(number));
+    assert_eq!((on_disk.alone, on_disk.alone_from), (3, 3));
+    on_disk.came_back(3);
+    assert_eq!((on_disk.alone, on_disk.alone_from), (2, 4));
+    on_disk.came_back(5);
+    on_disk.came_back(7);
+    assert_eq!(on_disk.alone, 0);
+    on_disk.leave_alone(1);
+    assert_eq!((on_disk.alone, on_disk.alone_from), (1, 1));
 }
