@@ -122,7 +122,7 @@ fn frame_and_edit(bencher: Bencher, rule: &str) {
         framer.frame(black_box(&bytes), false, &mut |record| {
             text_bytes += match editor.edit(&record) {
                 Edited::Keep(text) => text.len(),
-                Edited::Filtered => 1,
+                Edited::Filtered(_) => 1,
             };
             editor.taken(&record);
             Taken::Yes

@@ -48,6 +48,12 @@ pub enum End {
     Blank,
     /// Below the stream's level.
     Level,
+    /// It holds a text that is known to mean nothing.
+    Noise,
+    /// Its stream's lines are not wanted.
+    Disabled,
+    /// Its stream has no log group.
+    NoGroup,
     /// Refused by the service: more than 14 days old.
     TooOld,
     /// Refused by the service: older than the group's retention.
@@ -90,6 +96,9 @@ impl End {
         End::Delivered,
         End::Blank,
         End::Level,
+        End::Noise,
+        End::Disabled,
+        End::NoGroup,
         End::TooOld,
         End::Expired,
         End::TooNew,
@@ -107,7 +116,7 @@ impl End {
     pub fn kind(self) -> Kind {
         match self {
             End::Delivered => Kind::Delivered,
-            End::Blank | End::Level => Kind::Filtered,
+            End::Blank | End::Level | End::Noise | End::Disabled | End::NoGroup => Kind::Filtered,
             End::TooOld | End::Expired | End::TooNew | End::Invalid => Kind::Rejected,
             End::SpoolFull | End::DiskSlow | End::NoSpool | End::CpuShort | End::Unreadable => Kind::Dropped,
             End::Shutdown | End::NoSink | End::Internal => Kind::Dropped,
@@ -120,6 +129,9 @@ impl End {
             End::Delivered => "delivered",
             End::Blank => "blank",
             End::Level => "level",
+            End::Noise => "noise",
+            End::Disabled => "disabled",
+            End::NoGroup => "no_group",
             End::TooOld => "too_old",
             End::Expired => "expired",
             End::TooNew => "too_new",

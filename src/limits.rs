@@ -220,6 +220,9 @@ pub const FILE_RETRY: Duration = Duration::from_secs(1);
 
 // ---- Options ---------------------------------------------------------------------------------
 
+/// How often counters are told to StatsD, at most. Ours: its own servers sum up over 10 s.
+pub const METRICS_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Of a configuration file: more processes than may run fit, and a wrong path to something huge is not read.
 pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 

@@ -18,13 +18,14 @@ use logpump::limits;
 use logpump::lines::{Framer, Taken};
 use serde_json::Value;
 
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 10] = [
     "README.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "docs/ARCHITECTURE.md",
     "docs/CONFIG.md",
     "docs/LOSS.md",
+    "docs/MWAA.md",
     "docs/OPERATIONS.md",
     "docs/THREATS.md",
     "docs/TRANSFORM.md",

@@ -1,6 +1,7 @@
 //! The arguments as they are written: names, defaults, units, environment twins. What they mean is `resolve`'s business.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use super::mwaa::Role;
 use crate::report::messages::{Format, Level};
 
 #[derive(Debug, Parser)]
@@ -33,6 +35,8 @@ pub enum Verb {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Be the entrypoint of an Amazon MWAA container: what runs, and where its lines go, is in the service's variables
+    Mwaa(Box<MwaaArguments>),
     /// Look whether a run with the same options could work here, and say what is missing
     Doctor(Box<DoctorArguments>),
     /// Print a script that completes logpump's arguments in a shell
@@ -228,6 +232,10 @@ pub struct RunArguments {
     #[arg(long, env = "LOGPUMP_EOF_GRACE", value_name = "TIME", default_value = "2s", value_parser = duration, help_heading = "Ending")]
     pub eof_grace: Duration,
 
+    /// Count known Airflow errors, and what becomes of lines, for StatsD at ADDRESS:PORT (UDP), of processes that have a name for it: see docs/CONFIG.md
+    #[arg(long, env = "LOGPUMP_STATSD", value_name = "ADDRESS:PORT", help_heading = "Telling")]
+    pub statsd: Option<SocketAddr>,
+
     /// At the end, write what became of every line to FILE, as JSON
     #[arg(long, env = "LOGPUMP_REPORT", value_name = "FILE", help_heading = "Telling")]
     pub report: Option<PathBuf>,
@@ -242,6 +250,10 @@ pub struct RunArguments {
     /// The command and its arguments; a lone -- begins the next command
     #[arg(last = true, required_unless_present = "config", value_name = "COMMAND")]
     pub command: Vec<OsString>,
+
+    /// In place of commands.
+    #[arg(skip)]
+    pub preset: Option<Role>,
 }
 
 const AFTER_DOCTOR_HELP: &str = "\
@@ -268,6 +280,22 @@ pub struct DoctorArguments {
     #[arg(long, help_heading = "Looking")]
     pub json: bool,
 }
+
+/// Everything that `run` takes beside commands.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_MWAA_HELP, override_usage = "logpump mwaa [OPTIONS] ROLE")]
+pub struct MwaaArguments {
+    /// What the container is started as
+    #[arg(value_enum, value_name = "ROLE")]
+    pub role: Role,
+
+    #[command(flatten)]
+    pub run: RunArguments,
+}
+
+const AFTER_MWAA_HELP: &str = "\
+Groups, levels and whether logs are wanted: MWAA__LOGGING__AIRFLOW_<SOURCE>_LOG_GROUP_ARN, _LOG_LEVEL and _LOGS_ENABLED, for \
+DAGPROCESSOR, SCHEDULER, TRIGGERER, WEBSERVER and WORKER. What logpump cannot do is refused with exit 78. docs/MWAA.md has it all.";
 
 fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)

@@ -48,6 +48,7 @@ pub struct Settings {
     pub trim: Option<Given<bool>>,
     pub mask: Option<Given<Masked>>,
     pub distinct_milliseconds: Option<Given<bool>>,
+    pub metrics: Option<Given<String>>,
 }
 
 /// Which lines pass.
@@ -90,9 +91,9 @@ pub struct Complaint {
 
 const TOP_KEYS: &str = "defaults, process";
 const DEFAULT_KEYS: &str = "env, directory, log_group, log_stream, essential, stop_signal, kill_mode, grace, level, trim, \
-                            mask, distinct_milliseconds";
+                            mask, distinct_milliseconds, metrics";
 const PROCESS_KEYS: &str = "name, command, env, directory, log_group, log_stream, essential, stop_signal, kill_mode, grace, \
-                            level, trim, mask, distinct_milliseconds";
+                            level, trim, mask, distinct_milliseconds, metrics";
 
 /// Err: all complaints, in the file's order.
 pub fn read(text: &str) -> Result<Config, Vec<Complaint>> {
@@ -180,6 +181,7 @@ fn setting(reader: &mut Reader<'_>, settings: &mut Settings, entry: &Entry<'_, '
         "level" => settings.level = reader.parsed(entry, threshold),
         "trim" => settings.trim = reader.flag(entry),
         "mask" => settings.mask = mask(reader, entry),
+        "metrics" => settings.metrics = reader.text(entry),
         "distinct_milliseconds" => settings.distinct_milliseconds = reader.flag(entry),
         _ => return false,
     }

@@ -4,6 +4,7 @@ mod args;
 mod checkup;
 mod config;
 mod describe;
+mod mwaa;
 pub mod names;
 mod print;
 mod processes;
@@ -34,6 +35,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let outcome = match arguments.verb {
         Verb::Run(arguments) => run(*arguments, &matches),
+        Verb::Mwaa(arguments) => run(RunArguments { preset: Some(arguments.role), ..arguments.run }, &matches),
         Verb::Check { file } => check(&file),
         Verb::Doctor(arguments) => checkup::plan(*arguments).map(|plan| crate::doctor::run(&plan)),
         Verb::Completions { shell } => say(&describe::completions(grammar(), shell)),
@@ -102,7 +104,16 @@ fn grammar() -> clap::Command {
         let is_shown = DOCTORS.contains(&arg.get_id().as_str());
         without_empty(arg).hide(!is_shown)
     };
+    let of_mwaa = move |arg: Arg| {
+        if arg.get_id() == "command" {
+            let words = arg.get_value_parser().clone();
+            return Arg::new("command").last(true).action(ArgAction::Append).value_parser(words).hide(true);
+        }
+        let is_shown = !["config", "log_group", "log_stream", "name", "grace"].contains(&arg.get_id().as_str());
+        without_empty(arg).hide(!is_shown)
+    };
     Arguments::command()
+        .mut_subcommand("mwaa", |mwaa| mwaa.mut_args(of_mwaa))
         .mut_subcommand("run", |run| run.mut_args(without_empty))
         .mut_subcommand("doctor", |doctor| doctor.mut_args(of_doctor))
 }

@@ -59,6 +59,7 @@ pub fn text(options: &Options, file: Option<&Path>, resolved: &[Resolved<'_>]) -
         Source::Defaults(at) => format!("{file}:{}, [defaults]", at.line),
         Source::Option(option) => format!("{option}, {}", options.source(option)),
         Source::BuiltIn => "default".to_owned(),
+        Source::Preset => "mwaa".to_owned(),
     };
     for Resolved { wish, name, stream } in resolved {
         text.push_str("\n[[process]]\n");
@@ -113,6 +114,9 @@ pub fn text(options: &Options, file: Option<&Path>, resolved: &[Resolved<'_>]) -
         line("mask", &mask, &at(&wish.mask.source));
         let distinct = &wish.distinct_milliseconds;
         line("distinct_milliseconds", &distinct.value.to_string(), &at(&distinct.source));
+        if let Some(metrics) = &wish.metrics {
+            line("metrics", &quoted(&metrics.value), &at(&metrics.source));
+        }
         let grace = humantime::format_duration(wish.grace.value).to_string();
         line("grace", &quoted(&grace), &at(&wish.grace.source));
     }

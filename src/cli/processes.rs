@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use super::args::RunArguments;
 use super::config::{self, At, Complaint, Config, Given, Masked, Settings, Threshold};
+use super::mwaa;
 use super::names::{self, Parts};
 use crate::child::{Stop, StopTarget};
 use crate::limits::CONFIG_BYTES_MAX;
 use crate::lines::mask::Mask;
-use crate::lines::rules::Rules;
+use crate::lines::rules::{Rules, Why};
+use crate::lines::signature::Signatures;
 use crate::refusal::{EXIT_CONFIG, Refusal};
 use crate::ship::Treatment;
 
@@ -39,6 +41,12 @@ pub struct Wish {
     pub trim: Sourced<bool>,
     pub mask: Sourced<Masked>,
     pub distinct_milliseconds: Sourced<bool>,
+    /// What its counters are called.
+    pub metrics: Option<Sourced<String>>,
+    /// None of its lines is sent.
+    pub unwanted: Option<Why>,
+    /// Lines that hold this are not sent.
+    pub noise: Option<&'static str>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +64,8 @@ pub enum Source {
     /// `logpump run` was given this option, or has a default for it.
     Option(&'static str),
     BuiltIn,
+    /// `logpump mwaa` says so.
+    Preset,
 }
 
 impl Wish {
@@ -82,7 +92,11 @@ impl Wish {
                 prefix: if level == Some(Threshold::Always) { ALWAYS_PREFIX.to_owned() } else { String::new() },
                 trim: self.trim.value,
                 mask,
+                unwanted: self.unwanted,
+                noise: self.noise,
+                signatures: self.metrics.is_some().then(|| Arc::new(Signatures::new())),
             },
+            metrics: self.metrics.as_ref().map(|name| name.value.clone()),
             distinct_milliseconds: self.distinct_milliseconds.value,
         }
     }
@@ -93,6 +107,7 @@ impl Wish {
             || self.trim.value
             || self.mask.value != Masked::Nothing
             || self.distinct_milliseconds.value
+            || self.metrics.is_some()
     }
 }
 
@@ -103,12 +118,17 @@ impl fmt::Display for Source {
             Source::Process(at) | Source::Defaults(at) => write!(f, "{at}"),
             Source::Option(option) => f.write_str(option),
             Source::BuiltIn => f.write_str("built in"),
+            Source::Preset => f.write_str("the environment of MWAA"),
         }
     }
 }
 
 /// In their order.
 pub fn wishes(arguments: &RunArguments) -> Result<Vec<Wish>, Refusal> {
+    if let Some(role) = arguments.preset {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        return mwaa::wishes(role, arguments, &variable);
+    }
     match &arguments.config {
         Some(file) => {
             let config = load(file)?;
@@ -116,12 +136,12 @@ pub fn wishes(arguments: &RunArguments) -> Result<Vec<Wish>, Refusal> {
         }
         None => {
             let commands = names::commands(&arguments.command)?;
-            Ok(commands.into_iter().map(|argv| of_command(arguments, argv)).collect())
+            Ok(commands.into_iter().map(|argv| base(arguments, argv)).collect())
         }
     }
 }
 
-fn of_command(arguments: &RunArguments, argv: Vec<OsString>) -> Wish {
+pub(super) fn base(arguments: &RunArguments, argv: Vec<OsString>) -> Wish {
     Wish {
         name: given(&arguments.name, "--name"),
         argv,
@@ -138,12 +158,15 @@ fn of_command(arguments: &RunArguments, argv: Vec<OsString>) -> Wish {
         trim: built_in(false),
         mask: built_in(Masked::Nothing),
         distinct_milliseconds: built_in(false),
+        metrics: None,
+        unwanted: None,
+        noise: None,
     }
 }
 
 fn of_file(arguments: &RunArguments, defaults: &Settings, process: &config::Process) -> Wish {
     let own = &process.settings;
-    let base = of_command(arguments, process.command.iter().map(OsString::from).collect());
+    let base = base(arguments, process.command.iter().map(OsString::from).collect());
     let mut env: Vec<_> = sourced_env(&defaults.env, Source::Defaults)
         .filter(|(name, _)| !own.env.contains_key(name))
         .chain(sourced_env(&own.env, Source::Process))
@@ -165,6 +188,8 @@ fn of_file(arguments: &RunArguments, defaults: &Settings, process: &config::Proc
         mask: first(&own.mask, &defaults.mask).unwrap_or(base.mask),
         distinct_milliseconds: first(&own.distinct_milliseconds, &defaults.distinct_milliseconds)
             .unwrap_or(base.distinct_milliseconds),
+        metrics: first(&own.metrics, &defaults.metrics),
+        ..base
     }
 }
 

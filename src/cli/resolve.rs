@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::args::{EngineChoice, RunArguments, SinkChoice};
+use super::mwaa;
 use super::names::{self, Parts};
 use super::print;
 use super::processes::{self, Source, Wish};
@@ -12,6 +13,7 @@ use super::room;
 use crate::child::Spec;
 use crate::clock;
 use crate::limits::{CHILDREN_MAX, DURATION_MAX, FLUSH_INTERVAL_MAX, FLUSH_INTERVAL_MIN};
+use crate::lines::rules::Why;
 use crate::refusal::{EXIT_CANT_CREATE, Refusal};
 use crate::run::{Child, Destination, EngineWish, Group, Plan};
 use crate::ship::{self, DiskOptions, Target};
@@ -112,11 +114,12 @@ fn plan(arguments: RunArguments, named: Named) -> Result<Plan, Refusal> {
             assembly_bytes_max: memory.assembly_bytes_max,
             disk,
             when_full,
+            statsd: arguments.statsd.or_else(|| arguments.preset.map(|_| mwaa::STATSD)),
         },
         engine: engine(&arguments),
         drain_timeout: arguments.drain_timeout,
         eof_grace: arguments.eof_grace,
-        tee: arguments.tee,
+        tee: arguments.tee || wishes.iter().any(|wish| wish.unwanted == Some(Why::NoGroup)),
         report: arguments.report,
         log_level: arguments.log_level,
         log_format: arguments.log_format,
@@ -152,7 +155,11 @@ fn groups(
 ) -> Result<Vec<Option<Group>>, Refusal> {
     match destination {
         Destination::CloudWatch(_) => {
-            wishes.iter().zip(names).map(|(wish, name)| group(arguments, wish, name).map(Some)).collect()
+            let group = |(wish, name): (&Wish, &String)| match wish.unwanted {
+                Some(Why::NoGroup) => Ok(None),
+                _ => group(arguments, wish, name).map(Some),
+            };
+            wishes.iter().zip(names).map(group).collect()
         }
         _ => Ok(vec![None; wishes.len()]),
     }
@@ -209,6 +216,10 @@ fn within(option: &str, value: Duration, least: Duration, most: Duration) -> Res
 fn destination(arguments: &RunArguments, wishes: &[Wish]) -> Result<Destination, Refusal> {
     let directory = arguments.dir.as_ref().filter(|path| !path.as_os_str().is_empty());
     let has_group = wishes.iter().any(|wish| wish.log_group.is_some());
+    if arguments.sink == SinkChoice::Auto && !wishes.is_empty() && wishes.iter().all(|wish| wish.unwanted.is_some()) {
+        // Nothing of it goes anywhere.
+        return Ok(Destination::Null);
+    }
     match (arguments.sink, has_group, directory) {
         (SinkChoice::Null, ..) => Ok(Destination::Null),
         (SinkChoice::Auto, true, Some(_)) => Err(Refusal::usage(

@@ -5,6 +5,7 @@ mod frame;
 pub mod level;
 pub mod mask;
 pub mod rules;
+pub mod signature;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -6,17 +6,46 @@ use std::sync::Arc;
 use super::frame::Record;
 use super::level::Level;
 use super::mask::{KeyBlock, Mask};
+use super::signature::{SIGNATURES_COUNT, Signatures};
 
 /// How a stream's lines are treated. By default all pass as they are.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
+    /// None of its lines is sent, for this reason.
+    pub unwanted: Option<Why>,
     /// Lines below it are filtered; one without a level of its own has that of the line before.
     pub level: Option<Level>,
+    /// Lines that hold this are filtered.
+    pub noise: Option<&'static str>,
     /// White space at a line's end is cut.
     pub trim: bool,
     /// Stands before each line.
     pub prefix: String,
     pub mask: Option<Arc<Mask>>,
+    /// Known error messages are counted, those of filtered lines as well.
+    pub signatures: Option<Arc<Signatures>>,
+}
+
+/// Why a line is filtered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// It is below the stream's level.
+    Level,
+    /// It holds a text that is known to mean nothing.
+    Noise,
+    /// The stream's lines are not wanted.
+    Disabled,
+    /// The stream has nowhere to go.
+    NoGroup,
+}
+
+/// What was found in a stream's lines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Secrets that were masked.
+    pub masked: u64,
+    /// Known error messages, each kind by itself.
+    pub signatures: [u64; SIGNATURES_COUNT],
 }
 
 /// What becomes of a record.
@@ -24,8 +53,8 @@ pub struct Rules {
 pub enum Edited<'a> {
     /// It goes on with this text.
     Keep(&'a str),
-    /// It ends here: it is below the stream's level.
-    Filtered,
+    /// It ends here.
+    Filtered(Why),
 }
 
 /// The rules at work on one stream.
@@ -35,15 +64,14 @@ pub struct Editor {
     is_idle: bool,
     /// Of the last line that had one.
     level: Level,
-    /// The line whose later pieces are still to come is filtered.
-    cut_is_filtered: bool,
+    /// Why the line is filtered whose later pieces are still to come.
+    cut: Option<Why>,
     block: KeyBlock,
     /// What the record at hand changes, once it is taken.
     next: Next,
     masked: String,
     text: String,
-    /// Secrets that were masked so far.
-    pub hits: u64,
+    pub found: Found,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -51,22 +79,29 @@ struct Next {
     level: Level,
     block: KeyBlock,
     masked: u32,
-    filtered: bool,
+    signature: Option<usize>,
+    filtered: Option<Why>,
 }
 
 impl Editor {
     pub fn new(rules: Rules) -> Editor {
-        let is_idle = rules.level.is_none() && !rules.trim && rules.prefix.is_empty() && rules.mask.is_none();
+        let is_idle = rules.unwanted.is_none()
+            && rules.level.is_none()
+            && rules.noise.is_none()
+            && !rules.trim
+            && rules.prefix.is_empty()
+            && rules.mask.is_none()
+            && rules.signatures.is_none();
         Editor {
             rules,
             is_idle,
             level: Level::Info,
-            cut_is_filtered: false,
+            cut: None,
             block: KeyBlock::default(),
-            next: Next { level: Level::Info, block: KeyBlock::default(), masked: 0, filtered: false },
+            next: Next { level: Level::Info, block: KeyBlock::default(), masked: 0, signature: None, filtered: None },
             masked: String::new(),
             text: String::new(),
-            hits: 0,
+            found: Found::default(),
         }
     }
 
@@ -89,15 +124,18 @@ impl Editor {
         }
         self.level = self.next.level;
         self.block = self.next.block;
-        self.cut_is_filtered = self.next.filtered && !record.ends;
-        self.hits += u64::from(self.next.masked);
+        self.cut = self.next.filtered.filter(|_| !record.ends);
+        self.found.masked += u64::from(self.next.masked);
+        if let Some(signature) = self.next.signature {
+            self.found.signatures[signature] += 1;
+        }
     }
 
     fn apply<'a>(&'a mut self, record: &Record<'a>) -> Edited<'a> {
-        self.next = Next { level: self.level, block: self.block, masked: 0, filtered: false };
-        self.next.filtered = self.is_filtered(record);
-        if self.next.filtered {
-            return Edited::Filtered;
+        self.next = Next { level: self.level, block: self.block, masked: 0, signature: None, filtered: None };
+        self.next.filtered = self.filtered(record);
+        if let Some(why) = self.next.filtered {
+            return Edited::Filtered(why);
         }
         let mut text = record.text;
         if self.rules.trim && record.ends {
@@ -124,13 +162,23 @@ impl Editor {
     }
 
     /// The first piece of a line decides for all of it.
-    fn is_filtered(&mut self, record: &Record<'_>) -> bool {
+    fn filtered(&mut self, record: &Record<'_>) -> Option<Why> {
         if !record.begins {
-            return self.cut_is_filtered;
+            return self.cut;
         }
-        let Some(threshold) = self.rules.level else { return false };
-        self.next.level = Level::of_line(record.text.as_bytes()).unwrap_or(self.level);
-        self.next.level < threshold && !record.text.is_empty()
+        if self.rules.unwanted.is_some() {
+            return self.rules.unwanted;
+        }
+        if let Some(signatures) = &self.rules.signatures {
+            self.next.signature = signatures.find(record.text);
+        }
+        if let Some(threshold) = self.rules.level {
+            self.next.level = Level::of_line(record.text.as_bytes()).unwrap_or(self.level);
+            if self.next.level < threshold && !record.text.is_empty() {
+                return Some(Why::Level);
+            }
+        }
+        self.rules.noise.is_some_and(|noise| record.text.contains(noise)).then_some(Why::Noise)
     }
 }
 
@@ -149,7 +197,7 @@ mod tests {
             let record = line(text);
             all.push(match editor.edit(&record) {
                 Edited::Keep(text) => text.to_owned(),
-                Edited::Filtered => "level".to_owned(),
+                Edited::Filtered(why) => format!("{why:?}").to_lowercase(),
             });
             editor.taken(&record);
         }
@@ -189,9 +237,9 @@ mod tests {
     fn a_cut_line_ends_as_its_first_piece_decides() {
         let mut editor = Editor::new(Rules { level: Some(Level::Warning), ..Rules::default() });
         for (text, begins, ends, expected) in [
-            ("[info] long", true, false, Edited::Filtered),
-            ("[error] inside", false, false, Edited::Filtered),
-            ("rest", false, true, Edited::Filtered),
+            ("[info] long", true, false, Edited::Filtered(Why::Level)),
+            ("[error] inside", false, false, Edited::Filtered(Why::Level)),
+            ("rest", false, true, Edited::Filtered(Why::Level)),
             ("[error] long", true, false, Edited::Keep("[error] long")),
             ("[info] inside", false, true, Edited::Keep("[info] inside")),
             ("after", true, true, Edited::Keep("after")),
@@ -204,20 +252,32 @@ mod tests {
 
     #[test]
     fn a_line_that_finds_no_room_is_counted_when_it_is_taken_and_not_before() {
-        let rules = Rules { mask: Some(Arc::new(Mask::new(&[]).unwrap())), ..Rules::default() };
+        let rules = Rules {
+            mask: Some(Arc::new(Mask::new(&[]).unwrap())),
+            signatures: Some(Arc::new(Signatures::new())),
+            ..Rules::default()
+        };
         let mut editor = Editor::new(rules);
-        let record = line("for a://b:secret@c");
+        let record = line("psycopg2.OperationalError for a://b:secret@c");
         for _ in 0..3 {
-            assert_eq!(editor.edit(&record), Edited::Keep("for a://b:***@c"));
+            assert_eq!(editor.edit(&record), Edited::Keep("psycopg2.OperationalError for a://b:***@c"));
         }
-        assert_eq!(editor.hits, 0);
+        assert_eq!(editor.found, Found::default());
         editor.taken(&record);
-        assert_eq!(editor.hits, 1);
+        assert_eq!((editor.found.masked, editor.found.signatures[0]), (1, 1));
     }
 
     #[test]
     fn white_space_is_trimmed_and_a_prefix_stands_before_what_is_left() {
         let rules = Rules { trim: true, prefix: "[INFO] - ".into(), ..Rules::default() };
         assert_eq!(edited(&mut Editor::new(rules), &["a \t", "  ", "b"]), ["[INFO] - a", "", "[INFO] - b"]);
+    }
+
+    #[test]
+    fn noise_and_what_nobody_wants_is_filtered_for_its_own_reason() {
+        let rules = Rules { noise: Some("metric validator"), ..Rules::default() };
+        assert_eq!(edited(&mut Editor::new(rules), &["The basic metric validator will go", "x"]), ["noise", "x"]);
+        let rules = Rules { unwanted: Some(Why::Disabled), level: Some(Level::Error), ..Rules::default() };
+        assert_eq!(edited(&mut Editor::new(rules), &["[error] a", "b"]), ["disabled", "disabled"]);
     }
 }

@@ -10,7 +10,7 @@ use super::visits::{Left, Visits};
 use crate::batch::{Body, Full, Head, OpenBatch};
 use crate::ledger::{Count, End, Kind};
 use crate::limits::MESSAGE_BYTES_MAX;
-use crate::lines::rules::{Edited, Editor, Rules};
+use crate::lines::rules::{Edited, Editor, Found, Rules, Why};
 use crate::lines::{Framer, Record, Skipped, Taken};
 use crate::ring::Drainer;
 
@@ -27,6 +27,8 @@ pub struct Treatment {
     pub rules: Rules,
     /// No two of its events share a millisecond.
     pub distinct_milliseconds: bool,
+    /// What it is called in metrics; None: it has none.
+    pub metrics: Option<String>,
 }
 
 /// A finished batch. `serial`: to be sent after all earlier ones of its stream.
@@ -105,7 +107,7 @@ impl Feed {
                     let edited = Record { text, ..record };
                     packer.take(&edited, dates.date(record.line), now.wall_ms, books, &mut finished)
                 }
-                Edited::Filtered => filtered(&record, books),
+                Edited::Filtered(why) => filtered(&record, why, books),
             };
             if taken == Taken::Yes {
                 editor.taken(&record);
@@ -251,9 +253,9 @@ impl Feed {
         self.due().is_some_and(|due| due <= now)
     }
 
-    /// Secrets that were masked in its lines so far.
-    pub fn masked(&self) -> u64 {
-        self.editor.hits
+    /// What the rules found in its lines so far.
+    pub fn found(&self) -> &Found {
+        &self.editor.found
     }
 
     pub fn read_bytes(&self) -> u64 {
@@ -305,9 +307,15 @@ impl Feed {
 }
 
 /// Its first piece decided for all of a line, so none of them is in a body.
-fn filtered(record: &Record<'_>, books: &mut Books) -> Taken {
+fn filtered(record: &Record<'_>, why: Why, books: &mut Books) -> Taken {
+    let end = match why {
+        Why::Level => End::Level,
+        Why::Noise => End::Noise,
+        Why::Disabled => End::Disabled,
+        Why::NoGroup => End::NoGroup,
+    };
     books.ledger.read.lines += u64::from(record.ends);
-    books.ledger.book(End::Level, Count::new(u64::from(record.ends), u64::from(record.raw_bytes)));
+    books.ledger.book(end, Count::new(u64::from(record.ends), u64::from(record.raw_bytes)));
     Taken::Yes
 }
 

@@ -14,6 +14,7 @@ mod feed;
 pub mod files;
 mod gap;
 pub mod inspect;
+mod metrics;
 pub mod notice;
 pub mod parcel;
 mod patience;
@@ -25,6 +26,7 @@ mod strays;
 mod visits;
 
 use std::io;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
@@ -48,6 +50,7 @@ use control::{Control, Phase};
 use core::Action;
 pub use core::DiskOptions;
 pub use feed::Treatment;
+use metrics::Metrics;
 pub use pump::{Ledgers, Stream, WhenFull};
 use pump::{Now, Pump};
 
@@ -64,6 +67,8 @@ pub struct Options {
     pub when_full: WhenFull,
     /// For a spool, if there is one.
     pub disk: Option<DiskOptions>,
+    /// Where counters go, of streams that have a name for them.
+    pub statsd: Option<SocketAddr>,
 }
 
 /// Where bodies go.
@@ -93,10 +98,11 @@ pub struct Shipped {
 /// lost only with a second fault in doing that, for then this panics.
 pub fn run(means: Means, options: &Options) -> Shipped {
     let Means { streams, sink, mut spool, control, tee } = means;
+    let metrics = metrics(&streams, options);
     let mut pump = Pump::new(streams, pump_options(&sink, options, spool.is_some()), tee);
     let runtime = build_runtime();
     let shipped = catch_unwind(AssertUnwindSafe(|| {
-        let ship = async { Shipping::new(&mut pump, sink, &mut spool, &control)?.turn_until_over().await };
+        let ship = async { Shipping::new(&mut pump, sink, &mut spool, &control, metrics)?.turn_until_over().await };
         runtime.as_ref().map_err(copied)?.block_on(ship)
     }));
     let failed = failure(shipped);
@@ -111,6 +117,15 @@ pub fn run(means: Means, options: &Options) -> Shipped {
     // A resolver that hangs must not hold up our end.
     runtime.into_iter().for_each(Runtime::shutdown_background);
     Shipped { ledgers: pump.ledgers(), failed: failed.is_some() }
+}
+
+/// Without a socket for them there are none, and it is said.
+fn metrics(streams: &[Stream], options: &Options) -> Metrics {
+    let names = streams.iter().map(|stream| stream.treatment.metrics.clone());
+    let started = options.statsd.map(|to| Metrics::start(to, names));
+    started
+        .and_then(|started| started.inspect_err(|error| tracing::warn!("--statsd: no socket: {error}")).ok())
+        .unwrap_or_else(Metrics::none)
 }
 
 fn build_runtime() -> io::Result<Runtime> {
@@ -199,6 +214,7 @@ struct Shipping<'a> {
     calls: JoinSet<Done>,
     bell: AsyncBell,
     control: &'a Control,
+    metrics: Metrics,
     fault: Fault,
     call_fault: Fault,
 }
@@ -209,6 +225,7 @@ impl<'a> Shipping<'a> {
         sink: Sink,
         spool: &'a mut Option<spool::Handle>,
         control: &'a Control,
+        metrics: Metrics,
     ) -> io::Result<Shipping<'a>> {
         let cloudwatch = match sink {
             Sink::CloudWatch(target) => Some(CloudWatch::new(target)),
@@ -221,6 +238,7 @@ impl<'a> Shipping<'a> {
             calls: JoinSet::new(),
             bell: AsyncBell::new(control.bell().clone())?,
             control,
+            metrics,
             fault: Fault::planted("ship"),
             call_fault: Fault::planted("call"),
         })
@@ -241,6 +259,9 @@ impl<'a> Shipping<'a> {
                 Phase::Run => {}
             }
             let heard = self.hear_spool(now);
+            if self.metrics.is_due(now.mono) {
+                self.tell_metrics(now.mono);
+            }
             let worked = self.pump.turn(now);
             let performed = self.perform(now.mono);
             if self.pump.is_over(now.mono) {
@@ -262,6 +283,7 @@ impl<'a> Shipping<'a> {
                 self.sleep(now.mono).await;
             }
         }
+        self.tell_metrics(clock::now());
         // What the last answers mean for the spool.
         self.perform(clock::now());
         if let Some(spool) = self.spool.take() {
@@ -274,6 +296,13 @@ impl<'a> Shipping<'a> {
             spool.join(until);
         }
         Ok(())
+    }
+
+    fn tell_metrics(&mut self, now: Instant) {
+        for stream in 0..self.pump.streams() {
+            let (found, ledger) = self.pump.counts(stream);
+            self.metrics.tell(stream, found, ledger, now);
+        }
     }
 
     fn hear_spool(&mut self, now: Now) -> bool {

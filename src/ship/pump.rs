@@ -18,6 +18,7 @@ use super::patience::Patience;
 use crate::batch::Head;
 use crate::ledger::{End, Ledger};
 use crate::limits::{CPU_SHORT_AFTER, TURN_BYTES_MAX};
+use crate::lines::rules::Found;
 use crate::report::tee::Tee;
 use crate::ring::Drainer;
 use crate::spool::entry::Address;
@@ -360,6 +361,15 @@ impl Pump {
         View { unframed_bytes, open_bytes, has_gap: feed.has_gap(), ..self.core.view(stream) }
     }
 
+    pub fn streams(&self) -> usize {
+        self.feeds.len()
+    }
+
+    /// What was found in a stream's lines so far, and what became of them.
+    pub fn counts(&mut self, stream: usize) -> (&Found, &Ledger) {
+        (self.feeds[stream].found(), &self.core.books_mut(stream).ledger)
+    }
+
     pub fn ledgers(&mut self) -> Ledgers {
         let mut own = Vec::with_capacity(self.feeds.len());
         for (index, feed) in self.feeds.iter().enumerate() {
@@ -369,7 +379,7 @@ impl Pump {
             ledger.read.bytes = feed.read_bytes();
             (ledger.in_memory, ledger.spooled) = (held, spooled);
             ledger.marks_omitted = feed.marks_omitted();
-            ledger.masked = feed.masked();
+            ledger.masked = feed.found().masked;
             own.push(ledger.clone());
         }
         Ledgers { own, adopted: self.core.adopted_ledger() }

@@ -32,6 +32,7 @@ const OPTIONS: &[&str] = &[
     "--grace",
     "--drain-timeout",
     "--eof-grace",
+    "--statsd",
     "--report",
     "--log-level",
     "--log-format",

@@ -20,6 +20,7 @@ mod killed;
 mod loss;
 mod many;
 mod moto;
+mod mwaa;
 mod outage;
 mod overload;
 mod places;

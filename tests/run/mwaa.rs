@@ -1,0 +1,149 @@
+//! `logpump mwaa`: as the entrypoint of an MWAA container, with an `airflow` of our own on PATH.
+
+use std::fs;
+use std::net::UdpSocket;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::program::{Ended, Logpump, read_back, standin};
+use crate::wait_for;
+
+/// Says what it was started as, in both of Airflow's forms, and waits for its end.
+const AIRFLOW: &str = r#"#!/usr/bin/env python3
+import os, signal, sys
+def told(*_):
+    print('[2025-01-01 00:00:00 +0000] {a.py:1} ERROR - told to stop', flush=True)
+    os._exit(0)
+signal.signal(signal.SIGTERM, told)
+own = ' '.join(sys.argv[1:])
+console, unbuffered = os.environ['AIRFLOW_CONSOLE_LOG_LEVEL'], os.environ['PYTHONUNBUFFERED']
+print(f'2026-05-06T01:00:14.610844Z [info     ] {own} begins, console {console}, unbuffered {unbuffered}   ')
+print(f'[2025-01-01 00:00:00 +0000] {{module.py:123}} WARNING - {own} warns')
+print('2026-05-06T01:00:14.610844Z [error    ] psycopg2.OperationalError: no connection')
+print(f'Traceback of {own}')
+print('2026-05-06T01:00:14.610844Z [error    ] The basic metric validator will be deprecated')
+open(os.environ['READY'] + '/' + own.replace(' ', '-'), 'w').close()
+while True:
+    signal.pause()
+"#;
+
+/// The same way as `Logpump`, but for the verb.
+fn mwaa(role: &str, url: &str, variables: &[(&str, &str)]) -> Logpump {
+    let mut run = Logpump::without_report("auto");
+    let bin = run.place("bin");
+    fs::create_dir(&bin).unwrap();
+    fs::write(bin.join("airflow"), AIRFLOW).unwrap();
+    fs::set_permissions(bin.join("airflow"), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = Command::new(run.command.get_program());
+    for (name, value) in run.command.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("MWAA__") || text.starts_with("AIRFLOW") || text.starts_with("PYTHONUNBUFFERED") {
+            command.env_remove(&name);
+        }
+    }
+    command
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    command.env("PATH", path).env("READY", run.place.path()).env("AWS_ENDPOINT_URL", url);
+    command.env("AWS_ACCESS_KEY_ID", "demo").env("AWS_SECRET_ACCESS_KEY", "demo");
+    command.args(["mwaa", role, "--report"]).arg(run.place("report.json"));
+    command.envs(variables.iter().copied());
+    run.command = command;
+    run
+}
+
+/// Until all of them run, and then to the end.
+fn stopped(run: Logpump, parts: &[&str]) -> Ended {
+    let running = run.start();
+    for part in parts {
+        wait_for(part, || running.place(part).exists().then_some(()), String::new);
+    }
+    running.signal(Signal::TERM);
+    running.end()
+}
+
+fn arn(group: &str) -> String {
+    format!("arn:aws:logs:eu-central-1:123456789012:log-group:{group}:*")
+}
+
+#[test]
+fn a_scheduler_container_sends_each_process_where_the_service_wants_it() {
+    let metrics = UdpSocket::bind("127.0.0.1:0").unwrap();
+    metrics.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let standin = standin(&[]);
+    let group = arn("/run/tests");
+    let run = mwaa(
+        "scheduler",
+        &standin.url,
+        &[
+            ("MWAA__LOGGING__AIRFLOW_SCHEDULER_LOG_GROUP_ARN", &group),
+            ("MWAA__LOGGING__AIRFLOW_SCHEDULER_LOGS_ENABLED", "true"),
+            ("MWAA__LOGGING__AIRFLOW_SCHEDULER_LOG_LEVEL", "WARNING"),
+            ("MWAA__LOGGING__AIRFLOW_DAGPROCESSOR_LOG_GROUP_ARN", &group),
+            ("MWAA__LOGGING__AIRFLOW_DAGPROCESSOR_LOGS_ENABLED", "true"),
+            ("MWAA__LOGGING__AIRFLOW_TRIGGERER_LOG_GROUP_ARN", &group),
+            ("MWAA__LOGGING__AIRFLOW_TRIGGERER_LOGS_ENABLED", "false"),
+            ("LOGPUMP_STATSD", &metrics.local_addr().unwrap().to_string()),
+        ],
+    );
+    let ended = stopped(run, &["scheduler", "dag-processor", "triggerer"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    let streams: Vec<_> = ended.report["streams"].as_array().unwrap().iter().collect();
+    let name = streams[0]["stream"].as_str().unwrap();
+    assert!(name.starts_with("scheduler_") && name.ends_with(".log"), "{name}");
+    assert_eq!(
+        read_back(&standin, name),
+        [
+            "[2025-01-01 00:00:00 +0000] {module.py:123} WARNING - scheduler warns",
+            "2026-05-06T01:00:14.610844Z [error    ] psycopg2.OperationalError: no connection",
+            "Traceback of scheduler",
+            "[2025-01-01 00:00:00 +0000] {a.py:1} ERROR - told to stop",
+        ]
+    );
+    let processor = read_back(&standin, "dag-processor-manager.log");
+    let begins = "2026-05-06T01:00:14.610844Z [info     ] dag-processor begins, console WARNING, unbuffered 1";
+    assert_eq!(processor[0], begins, "{processor:#?}");
+    assert_eq!(streams[0]["filtered"]["level"]["lines"], 1, "{:#}", streams[0]);
+    assert_eq!(streams[0]["filtered"]["noise"]["lines"], 1);
+    assert_eq!(
+        (&streams[2]["filtered"]["disabled"]["lines"], &streams[2]["delivered"]["lines"]),
+        (&6.into(), &0.into())
+    );
+    let mut heard = String::new();
+    let mut buffer = [0; 512];
+    while !heard.contains("airflow.mwaa.error_log.DAGProcessorManager.psycopg2:1|c")
+        || !heard.contains("airflow.mwaa.error_log.Scheduler.psycopg2:1|c")
+    {
+        let length = metrics.recv(&mut buffer).unwrap_or_else(|error| panic!("{error}; heard {heard}"));
+        heard.push_str(std::str::from_utf8(&buffer[..length]).unwrap());
+        heard.push('\n');
+    }
+}
+
+#[test]
+fn without_groups_lines_go_to_the_console_as_in_the_local_mode() {
+    let ended = stopped(mwaa("worker", "http://127.0.0.1:1", &[]), &["celery-worker"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    let stdout = String::from_utf8(ended.stdout.clone()).unwrap();
+    assert!(stdout.contains("Traceback of celery worker\n"), "{stdout}");
+    assert_eq!(ended.total("/filtered/no_group").0, 6, "{:#}", ended.report);
+}
+
+#[test]
+fn what_it_cannot_do_starts_nothing() {
+    let ended =
+        mwaa("worker", "http://127.0.0.1:1", &[("MWAA__CORE__TASK_MONITORING_ENABLED", "true")]).run_without_report();
+    assert_eq!((ended.code, ended.said.lines().count()), (Some(78), 1), "{}", ended.said);
+    assert!(ended.said.contains("keep the Python entrypoint"), "{}", ended.said);
+}
