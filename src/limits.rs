@@ -220,6 +220,14 @@ pub const FILE_RETRY: Duration = Duration::from_secs(1);
 
 // ---- Options ---------------------------------------------------------------------------------
 
+/// What a log group that is created may be like. Source: PutRetentionPolicy and CreateLogGroup API references.
+pub const RETENTION_DAYS: [i32; 22] =
+    [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653];
+pub const TAGS_MAX: usize = 50;
+pub const TAG_KEY_CHARACTERS_MAX: usize = 128;
+pub const TAG_VALUE_CHARACTERS_MAX: usize = 256;
+pub const KMS_KEY_BYTES_MAX: usize = 256;
+
 /// How often counters are told to StatsD, at most. Ours: its own servers sum up over 10 s.
 pub const METRICS_INTERVAL: Duration = Duration::from_secs(1);
 

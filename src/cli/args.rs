@@ -55,6 +55,16 @@ pub enum EngineChoice {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ClassChoice {
+    #[value(name = "STANDARD")]
+    Standard,
+    #[value(name = "INFREQUENT_ACCESS")]
+    InfrequentAccess,
+    #[value(name = "DELIVERY")]
+    Delivery,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SinkChoice {
     /// cloudwatch with --log-group, else dir
     Auto,
@@ -163,6 +173,29 @@ pub struct RunArguments {
     /// Also create a missing log group (log streams are always created)
     #[arg(long, env = "LOGPUMP_CREATE_GROUP", value_parser = FalseyValueParser::new(), help_heading = "Where to")]
     pub create_group: bool,
+
+    /// With --create-group: days until a created group's lines are deleted (1, 3, 5, 7, 14, 30, 60, 90, ... 3653) [default: never]
+    #[arg(long, env = "LOGPUMP_RETENTION_DAYS", value_name = "DAYS", help_heading = "Where to")]
+    pub retention_days: Option<i32>,
+
+    /// With --create-group: the KMS key that a created group is encrypted with
+    #[arg(long, env = "LOGPUMP_KMS_KEY_ID", value_name = "ARN", help_heading = "Where to")]
+    pub kms_key_id: Option<String>,
+
+    /// With --create-group: a tag of a created group; may be repeated, in the variable separated by commas (at most 50)
+    #[arg(long, env = "LOGPUMP_TAG", value_name = "KEY=VALUE", value_delimiter = ',', help_heading = "Where to")]
+    pub tag: Vec<String>,
+
+    /// With --create-group: the class of a created group [default: STANDARD]
+    #[arg(
+        long,
+        env = "LOGPUMP_LOG_GROUP_CLASS",
+        value_enum,
+        value_name = "CLASS",
+        ignore_case = true,
+        help_heading = "Where to"
+    )]
+    pub log_group_class: Option<ClassChoice>,
 
     /// Where lines go
     #[arg(long, env = "LOGPUMP_SINK", value_enum, default_value_t = SinkChoice::Auto, help_heading = "Where to")]

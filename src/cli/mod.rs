@@ -4,6 +4,7 @@ mod args;
 mod checkup;
 mod config;
 mod describe;
+mod group_settings;
 mod mwaa;
 pub mod names;
 mod print;
@@ -82,6 +83,10 @@ const DOCTORS: &[&str] = &[
     "endpoint_url",
     "ca_bundle",
     "create_group",
+    "retention_days",
+    "kms_key_id",
+    "tag",
+    "log_group_class",
     "gzip",
     "engine",
     "spool_dir",

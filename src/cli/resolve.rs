@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::args::{EngineChoice, RunArguments, SinkChoice};
+use super::group_settings;
 use super::mwaa;
 use super::names::{self, Parts};
 use super::print;
@@ -325,7 +326,7 @@ pub(super) fn target(arguments: &RunArguments) -> Result<Target, Refusal> {
         .filter(|(_, path)| !path.as_os_str().is_empty())
         .map(|(source, path)| certificates(source, &path))
         .transpose()?;
-    Ok(Target { endpoint_url, ca_bundle, gzip: arguments.gzip })
+    Ok(Target { endpoint_url, ca_bundle, gzip: arguments.gzip, group_settings: group_settings::of(arguments)? })
 }
 
 fn holds_a_password(url: &str) -> bool {

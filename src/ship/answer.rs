@@ -19,6 +19,20 @@ pub enum Answer {
     Invalid(String),
 }
 
+impl Answer {
+    /// What a refusal says.
+    pub fn detail(&self) -> Option<&str> {
+        match self {
+            Answer::Accepted(_) => None,
+            Answer::Throttled => Some("throttled"),
+            Answer::Unavailable { detail, .. }
+            | Answer::NotFound(detail)
+            | Answer::Denied(detail)
+            | Answer::Invalid(detail) => Some(detail),
+        }
+    }
+}
+
 /// The events of an accepted call that were not stored. Indices as in the answer's `rejectedLogEventsInfo`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rejected {

@@ -2,6 +2,7 @@
 //! of the SDK's own before it signs. Turns the SDK's results into the core's answers, and decides nothing.
 
 mod answer_size;
+mod group;
 mod inspect;
 mod verdict;
 
@@ -26,6 +27,7 @@ use super::answer::{Answer, Rejected};
 use crate::limits::{CALL_TIMEOUT, CONNECT_TIMEOUT, SDK_CLIENTS_MAX};
 use crate::spool::entry::{Address, Entry};
 use answer_size::AnswerSize;
+pub use group::GroupSettings;
 pub use inspect::{Connection, Identity, Inspection, Inspector, Try};
 use verdict::refused;
 
@@ -36,6 +38,7 @@ pub struct Target {
     /// Certificates (PEM) to trust beside the system's.
     pub ca_bundle: Option<Vec<u8>>,
     pub gzip: bool,
+    pub group_settings: GroupSettings,
 }
 
 /// Cheap to clone. A client per region and endpoint, loaded at its first call, since finding region and credentials may
@@ -95,8 +98,7 @@ impl CloudWatch {
     pub async fn create_group(&self, address: &Address) -> Answer {
         self.bounded(async {
             let client = self.client(address).await;
-            let created = client.create_log_group().log_group_name(&address.group).send().await;
-            created.map_or_else(|error| refused(&error), |_| Answer::Accepted(Rejected::default()))
+            group::create(&client, address, &self.target.group_settings).await
         })
         .await
     }

@@ -45,6 +45,7 @@ use crate::spool::{self, wire::Request};
 use crate::sys::bell::AsyncBell;
 use answer::{Answer, Rejected};
 use cloudwatch::CloudWatch;
+pub use cloudwatch::GroupSettings;
 pub use cloudwatch::{Connection, Identity, Inspection, Target, Try};
 use control::{Control, Phase};
 use core::Action;

@@ -117,6 +117,43 @@ fn a_missing_group_is_created_when_asked_for_once_for_all_streams() {
 }
 
 #[test]
+fn a_group_that_is_created_is_as_it_was_asked_for() {
+    let standin = Standin::start(&[]);
+    let key = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd";
+    let run = Logpump::new("auto").into_cloudwatch(&standin.url).args(&["--create-group", "--retention-days", "14"]);
+    let run = run.args(&["--kms-key-id", key, "--tag", "team=data", "--tag", "stage=test"]);
+    run.args(&["--log-group-class", "infrequent_access"]).command(&["echo", "hello"]).run().assert_all_delivered(1, 6);
+    let group = standin.stats()["groups"].as_array().unwrap()[0].clone();
+    assert_eq!((&group["retention_days"], &group["kms_key"]), (&14.into(), &key.into()), "{group:#}");
+    assert_eq!(group["class"], "INFREQUENT_ACCESS");
+    assert_eq!(group["tags"], serde_json::json!({ "team": "data", "stage": "test" }));
+}
+
+#[test]
+fn a_right_that_is_missing_for_a_groups_retention_is_said_and_costs_no_line() {
+    let standin = Standin::start(&["--fault", "denied:op=PutRetentionPolicy"]);
+    let run = Logpump::new("auto").into_cloudwatch(&standin.url).args(&["--create-group", "--retention-days", "14"]);
+    let ended = run.command(&["echo", "hello"]).run();
+    ended.assert_all_delivered(1, 6);
+    assert_eq!(ended.said.matches("logs:PutRetentionPolicy").count(), 1, "{}", ended.said);
+}
+
+#[test]
+fn what_a_group_cannot_be_like_starts_nothing() {
+    for (args, complaint) in [
+        (&["--retention-days", "14"][..], "give --create-group as well"),
+        (&["--create-group", "--retention-days", "2"], "2 is none of 1, 3, 5"),
+        (&["--create-group", "--tag", "team"], "KEY=VALUE"),
+        (&["--create-group", "--kms-key-id", ""], "1 to 256 bytes"),
+    ] {
+        let run = Logpump::new("auto").into_cloudwatch("http://127.0.0.1:1").args(args);
+        let ended = run.command(&["echo", "started"]).run_without_report();
+        assert_eq!((ended.code, ended.said.lines().count()), (Some(64), 1), "{args:?}: {}", ended.said);
+        assert!(ended.said.contains(complaint), "{}", ended.said);
+    }
+}
+
+#[test]
 fn forbidden_characters_of_a_streams_name_become_underscores() {
     let standin = standin(&[]);
     let run = Logpump::new("auto").into_cloudwatch(&standin.url).args(&["--name", "a:b*c/d ä"]);
