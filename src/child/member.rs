@@ -2,6 +2,7 @@
 //! Knows nothing of why a signal is sent.
 
 use std::os::fd::OwnedFd;
+use std::time::Instant;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -14,6 +15,8 @@ pub(super) struct Child {
     /// Names the group as well.
     pub pid: Pid,
     pub stop: Stop,
+    /// When it was asked to stop.
+    asked_at: Option<Instant>,
     /// SIGKILL was sent because of a stop.
     pub killed: bool,
     /// None once it has ended, and when the kernel refused it (an old one, a sandbox): then SIGCHLD makes us look.
@@ -34,7 +37,7 @@ enum State {
 impl Child {
     pub fn started(name: String, pid: Pid, stop: Stop) -> Child {
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok();
-        Child { name, pid, stop, killed: false, pidfd, state: State::Running }
+        Child { name, pid, stop, asked_at: None, killed: false, pidfd, state: State::Running }
     }
 
     pub fn is_running(&self) -> bool {
@@ -51,9 +54,18 @@ impl Child {
         };
     }
 
-    /// Asks it to stop. A stopped process would take the signal only when continued; to a running one SIGCONT does
+    /// When its grace is over. None: it was not asked to stop, it was killed, or that is beyond all clocks.
+    pub fn kill_due(&self) -> Option<Instant> {
+        self.asked_at.filter(|_| !self.killed)?.checked_add(self.stop.grace)
+    }
+
+    /// Asks it to stop, once: to some a second signal means to drop everything. A stopped process would take the signal only when continued; to a running one SIGCONT does
     /// nothing.
-    pub fn ask_to_stop(&mut self, signal: i32) -> Result<(), Errno> {
+    pub fn ask_to_stop(&mut self, signal: i32, now: Instant) -> Result<(), Errno> {
+        if self.asked_at.is_some() {
+            return Ok(());
+        }
+        self.asked_at = Some(now);
         let signal = self.stop.signal.unwrap_or(signal);
         match self.stop.to {
             StopTarget::Leader if self.is_running() => {

@@ -83,11 +83,9 @@ impl StopClock {
         Verdict::Hasten
     }
 
-    /// When SIGKILL is due to whom so long a grace was given; None when no stop has begun, when a second signal ended
-    /// every grace, and when the grace is beyond all clocks.
-    pub fn due(&self, grace: Duration) -> Option<Instant> {
-        let (state, _) = self.begun.filter(|_| !self.hastened)?;
-        state.since.checked_add(grace)
+    /// A second signal has ended every grace.
+    pub fn is_hastened(&self) -> bool {
+        self.hastened
     }
 }
 
@@ -103,15 +101,13 @@ mod tests {
     }
 
     #[test]
-    fn each_grace_begins_with_the_stop() {
+    fn the_first_signal_begins_a_stop() {
         let start = Instant::now();
         let mut clock = StopClock::default();
-        assert_eq!(clock.due(ms(100)), None);
+        assert_eq!(clock.state(), None);
         assert_eq!(clock.signal(TERM, 7, start), Verdict::Begin);
-        assert_eq!(clock.due(ms(100)), Some(start + ms(100)));
-        assert_eq!(clock.due(ms(5)), Some(start + ms(5)));
         let state = clock.state().unwrap();
-        assert_eq!((state.since, state.signal), (start, TERM));
+        assert_eq!((state.since, state.signal, clock.is_hastened()), (start, TERM, false));
     }
 
     #[test]
@@ -120,7 +116,6 @@ mod tests {
         let mut clock = StopClock::default();
         assert!(clock.begin(start));
         assert!(!clock.begin(start + ms(1)));
-        assert_eq!(clock.due(ms(100)), Some(start + ms(100)));
         assert_eq!(clock.signal(INT, 7, start + ms(20)), Verdict::Echo);
         assert_eq!(clock.signal(INT, 7, start + ms(40)), Verdict::Hasten);
     }
@@ -131,7 +126,7 @@ mod tests {
         let mut clock = StopClock::default();
         assert_eq!(clock.signal(TERM, 7, start), Verdict::Begin);
         assert_eq!(clock.signal(INT, 7, start + ms(1)), Verdict::Hasten);
-        assert_eq!(clock.due(ms(100)), None);
+        assert!(clock.is_hastened());
         assert_eq!(clock.signal(TERM, 7, start + ms(50)), Verdict::KillAgain);
     }
 
@@ -158,12 +153,5 @@ mod tests {
         let mut clock = StopClock::default();
         clock.signal(INT, 0, start);
         assert_eq!(clock.signal(INT, 0, start), Verdict::Hasten);
-    }
-
-    #[test]
-    fn an_endless_grace_never_ends() {
-        let mut clock = StopClock::default();
-        clock.signal(TERM, 7, Instant::now());
-        assert_eq!(clock.due(Duration::MAX), None);
     }
 }

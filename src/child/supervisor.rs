@@ -106,6 +106,11 @@ impl Supervisor {
         }
     }
 
+    /// Stops one child, with its own grace; the others go on.
+    pub fn stop_one(&mut self, child: usize) {
+        self.ask_to_stop(child, libc::SIGTERM);
+    }
+
     /// Children whose end `next` has not yet given back.
     pub fn running(&self) -> usize {
         let running = |child: &&Child| child.is_running();
@@ -261,7 +266,7 @@ impl Supervisor {
     }
 
     fn kill_due(&self, child: &Child) -> Option<Instant> {
-        if child.killed { None } else { self.stop.due(child.stop.grace) }
+        child.kill_due().filter(|_| !self.stop.is_hastened())
     }
 
     fn serve_clocks(&mut self, now: Instant) {
@@ -346,9 +351,13 @@ impl Supervisor {
     /// Also what is left of the groups of children that have ended.
     fn ask_all_to_stop(&mut self, signal: i32) {
         for index in 0..self.children.len() {
-            let asked = self.children[index].ask_to_stop(signal);
-            self.warn_of(index, self.children[index].stop.signal.unwrap_or(signal), asked);
+            self.ask_to_stop(index, signal);
         }
+    }
+
+    fn ask_to_stop(&mut self, index: usize, signal: i32) {
+        let asked = self.children[index].ask_to_stop(signal, clock::now());
+        self.warn_of(index, self.children[index].stop.signal.unwrap_or(signal), asked);
     }
 
     /// Also to what is left of the groups of children that have ended.

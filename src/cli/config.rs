@@ -44,6 +44,7 @@ pub struct Settings {
     pub stop_signal: Option<Given<i32>>,
     pub kill_mode: Option<Given<StopTarget>>,
     pub grace: Option<Given<Duration>>,
+    pub timeout: Option<Given<Duration>>,
     pub level: Option<Given<Threshold>>,
     pub trim: Option<Given<bool>>,
     pub mask: Option<Given<Masked>>,
@@ -90,9 +91,9 @@ pub struct Complaint {
 }
 
 const TOP_KEYS: &str = "defaults, process";
-const DEFAULT_KEYS: &str = "env, directory, log_group, log_stream, essential, stop_signal, kill_mode, grace, level, trim, \
+const DEFAULT_KEYS: &str = "env, directory, log_group, log_stream, essential, stop_signal, kill_mode, grace, timeout, level, trim, \
                             mask, distinct_milliseconds, metrics";
-const PROCESS_KEYS: &str = "name, command, env, directory, log_group, log_stream, essential, stop_signal, kill_mode, grace, \
+const PROCESS_KEYS: &str = "name, command, env, directory, log_group, log_stream, essential, stop_signal, kill_mode, grace, timeout, \
                             level, trim, mask, distinct_milliseconds, metrics";
 
 /// Err: all complaints, in the file's order.
@@ -177,7 +178,8 @@ fn setting(reader: &mut Reader<'_>, settings: &mut Settings, entry: &Entry<'_, '
         "essential" => settings.essential = reader.flag(entry),
         "stop_signal" => settings.stop_signal = reader.parsed(entry, signal),
         "kill_mode" => settings.kill_mode = reader.parsed(entry, kill_mode),
-        "grace" => settings.grace = reader.parsed(entry, grace),
+        "grace" => settings.grace = reader.parsed(entry, duration),
+        "timeout" => settings.timeout = reader.parsed(entry, timeout),
         "level" => settings.level = reader.parsed(entry, threshold),
         "trim" => settings.trim = reader.flag(entry),
         "mask" => settings.mask = mask(reader, entry),
@@ -223,7 +225,18 @@ fn threshold(text: &str) -> Result<Threshold, String> {
     level.ok_or_else(|| format!("{text:?} is no level; write DEBUG, INFO, WARNING, ERROR, CRITICAL, or always"))
 }
 
-fn grace(text: &str) -> Result<Duration, String> {
+/// Nothing is no time to run.
+fn timeout(text: &str) -> Result<Duration, String> {
+    duration(text).and_then(|timeout| {
+        if timeout.is_zero() {
+            Err("0 s leave no time to run; leave it out for no timeout".to_owned())
+        } else {
+            Ok(timeout)
+        }
+    })
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text)
         .map_err(|error| format!("{error}; write a number with a unit, such as \"250ms\", \"2s\" or \"1m\""))?;
     if duration > DURATION_MAX {

@@ -119,6 +119,10 @@ pub fn text(options: &Options, file: Option<&Path>, resolved: &[Resolved<'_>]) -
         }
         let grace = humantime::format_duration(wish.grace.value).to_string();
         line("grace", &quoted(&grace), &at(&wish.grace.source));
+        if let Some(timeout) = &wish.timeout {
+            let text = humantime::format_duration(timeout.value).to_string();
+            line("timeout", &quoted(&text), &at(&timeout.source));
+        }
     }
     text
 }

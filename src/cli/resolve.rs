@@ -138,11 +138,13 @@ fn child(wish: Wish, name: String, stream: String, group: Option<Group>) -> Chil
     let (stop, treatment) = (wish.stop(), wish.treatment());
     let env = wish.env.into_iter().map(|(name, value)| (name.into(), value.value.into())).collect();
     let directory = wish.directory.map(|directory| directory.value);
+    let timeout = wish.timeout.map(|timeout| timeout.value);
     Child {
         spec: Spec { name, argv: wish.argv, env, directory, stop },
         stream,
         group,
         essential: wish.essential.value,
+        timeout,
         treatment,
     }
 }

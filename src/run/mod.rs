@@ -6,6 +6,7 @@
 
 mod engine;
 mod pump;
+mod timeouts;
 
 use std::io;
 use std::os::fd::AsFd;
@@ -30,6 +31,7 @@ use crate::sys::bell::Bell;
 use crate::sys::{environment, probe};
 use engine::Engine;
 use pump::{Pump, Streams};
+use timeouts::Timeouts;
 
 /// Of so many different places a panic is said.
 const PLACES_SAID_MAX: usize = 16;
@@ -62,6 +64,8 @@ pub struct Child {
     pub group: Option<Group>,
     /// Its end stops all others, and its code is ours.
     pub essential: bool,
+    /// It is stopped when it has run so long.
+    pub timeout: Option<Duration>,
     /// What its lines go through.
     pub treatment: Treatment,
 }
@@ -288,17 +292,19 @@ fn groups(children: &[Child]) -> String {
 /// 0; and when logpump must have ended.
 fn supervise(plan: &Plan, supervisor: &mut Supervisor, bells: &Bells, pump: &mut Pump) -> (u8, Instant) {
     let mut code = 0;
+    let mut timeouts = Timeouts::new(plan);
     // The essential one whose end stopped the others.
     let mut decided = None;
     let mut deadline = None;
     let mut spilling = false;
     loop {
         let tend_at = pump.tend(clock::now());
+        let timeout_at = timeouts.expire(plan, supervisor);
         // A ship that failed ends before the pipes do: who holds one still has --eof-grace.
         if supervisor.running() == 0 && pump.has_shipped() && pump.has_taken_in() {
             return (code, clock::now() + END_SLACK);
         }
-        match supervisor.next(bells.main.as_fd(), [deadline, tend_at].into_iter().flatten().min()) {
+        match supervisor.next(bells.main.as_fd(), [deadline, tend_at, timeout_at].into_iter().flatten().min()) {
             Event::Ended { child, status } => {
                 say_end(&plan.children[child].spec.name, status);
                 if code == 0 && decided.is_none() {
@@ -310,6 +316,7 @@ fn supervise(plan: &Plan, supervisor: &mut Supervisor, bells: &Bells, pump: &mut
                     (code, decided) = (status.code(), Some(child));
                     supervisor.stop();
                 }
+                timeouts.ended(child);
                 let close_at = clock::now() + plan.eof_grace;
                 pump.child_ended(child, close_at);
                 if supervisor.running() == 0 {
@@ -342,7 +349,7 @@ fn supervise(plan: &Plan, supervisor: &mut Supervisor, bells: &Bells, pump: &mut
                     deadline = deadline.map(|deadline: Instant| deadline.min(drained_by(plan, pump, deadline)));
                 }
             }
-            // Only the pipes are to be looked at.
+            // Only the pipes, or a timeout, are to be looked at.
             Event::Deadline if deadline.is_none_or(|deadline| deadline > clock::now()) => {}
             Event::Deadline if !spilling && pump.spill() => {
                 tracing::warn!("--drain-timeout is over; what is left goes to the spool, for the next run");

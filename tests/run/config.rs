@@ -131,6 +131,26 @@ fn each_is_told_in_its_own_way_to_stop_and_the_leader_alone_where_that_is_asked_
 }
 
 #[test]
+fn one_whose_time_is_over_is_stopped_with_its_grace_and_the_others_go_on() {
+    on_both_engines(|engine| {
+        let run = Logpump::new(engine).into_files();
+        let go = run.place("go");
+        let file = format!(
+            "[defaults]\nessential = false\n[[process]]\nname = \"deaf\"\ntimeout = \"200ms\"\ngrace = \"100ms\"\n\
+             command = [\"sh\", \"-c\", \"trap '' TERM; while :; do sleep 0.01; done\"]\n[[process]]\nname = \"other\"\n\
+             command = [\"sh\", \"-c\", \"while ! test -e {}; do sleep 0.01; done; echo well\"]\n",
+            go.display()
+        );
+        let mut running = with(run, &file).start();
+        running.wait_said("deaf has run for its timeout of 200ms: it is stopped");
+        running.wait_said("deaf ended: SIGKILL");
+        fs::write(&go, b"").unwrap();
+        let ended = running.end();
+        assert_eq!((ended.code, text(&ended.file("other"))), (Some(137), "well\n".to_owned()), "{}", ended.said);
+    });
+}
+
+#[test]
 fn a_sigterm_from_outside_takes_no_grace_from_those_that_an_essential_end_has_stopped() {
     let slow = POLITE.replace("os._exit(9)", "import time; time.sleep(0.3); print('done', flush=True); os._exit(0)");
     let run = Logpump::new("auto").into_files();
