@@ -281,7 +281,12 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // It does not come back.
                 (self.load.failures, self.load.fetching) = (0, None);
-                self.gone(segment);
+                if self.is_written_to(segment) {
+                    // The write finds out by itself, and needs its segment until then.
+                    self.load.rest_until = Some(now + SPOOL_RETRY);
+                } else {
+                    self.gone(segment);
+                }
                 return;
             }
             Err(error) => {

@@ -295,3 +295,23 @@ fn an_entry_that_was_never_there_is_not_done() {
     assert_eq!((segment.finish(2), segment.finish(1), segment.finish(1)), (false, true, false));
     assert_eq!((segment.unjournalled.clone(), segment.disk_bytes()), (vec![1], 10 + 3 * 8));
 }
+
+#[test]
+fn a_segment_that_a_read_misses_while_it_is_written_to_is_left_to_the_write() {
+    for fault in [Fault::None, Fault::Io] {
+        let mut rig = Rig::with_entries(2);
+        rig.request_store(entry(0, 2, 40), false);
+        rig.submit();
+        assert!(matches!(rig.flying(Lane::Append), Some(Op::Append { .. })));
+        rig.disk.remove_segment(own(0));
+        rig.store.request(Request::Load { except: vec![] });
+        rig.step(Lane::Read, Fault::None);
+        assert_eq!(rig.flying(Lane::Read), None, "it would read again and again");
+        rig.step(Lane::Append, fault);
+        rig.settle();
+        let events = rig.events();
+        let count = |is: fn(&Event) -> bool| events.iter().filter(|event| is(event)).count();
+        let answered = count(|event| matches!(event, Event::Stored { .. } | Event::Refused { .. }));
+        assert_eq!((answered, count(|event| matches!(event, Event::Gone { .. }))), (1, 1), "{events:?}");
+    }
+}
