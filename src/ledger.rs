@@ -177,6 +177,13 @@ impl Ledger {
         self.ends[end as usize] += count;
     }
 
+    /// It has no end yet, after all. Returns what is to be counted elsewhere: no more than was booked.
+    pub fn unbook(&mut self, end: End, count: Count) -> Count {
+        let booked = self.ends[end as usize];
+        self.ends[end as usize] = booked.without(count);
+        booked.without(self.ends[end as usize])
+    }
+
     pub fn ended(&self, end: End) -> Count {
         self.ends[end as usize]
     }

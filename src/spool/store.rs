@@ -21,6 +21,7 @@ use std::time::Instant;
 
 use super::record::File;
 use super::wire::{EntryId, Event, Request};
+use crate::ledger::Count;
 use crate::limits::{SPOOL_SEGMENT_BYTES_MAX, SPOOL_SEGMENT_BYTES_MIN, SPOOL_SEGMENTS};
 pub use op::{Completion, LANES, Lane, Op, Outcome};
 pub use segment::SegmentId;
@@ -118,6 +119,7 @@ impl Store {
             Request::Store { ticket, entry, keep } => self.append.queue(ticket, entry, keep),
             Request::Load { except } => self.load.queue(except),
             Request::Done(id) => self.done(id),
+            Request::Unwanted { id, key, count } => self.unwanted(id, key, count),
             Request::PutBack(id) => self.put_back(id),
             Request::End => self.ending = true,
         }
@@ -234,6 +236,23 @@ impl Store {
 
     fn done(&mut self, id: EntryId) {
         self.load.held.remove(&id);
+        self.finish(id);
+    }
+
+    /// Done, though it may still count as what waits here.
+    fn unwanted(&mut self, id: EntryId, key: u64, count: Count) {
+        if self.load.held.contains_key(&id) {
+            return self.done(id);
+        }
+        let segment = self.segment_mut(SegmentId { run: id.run, segment: id.segment });
+        let Some(segment) = segment.filter(|segment| !segment.done.has(id.index)) else {
+            self.events.push_back(Event::NotLost { key, count });
+            return;
+        };
+        segment.waiting.take(id.run, key, count);
+        if let Some(waiting) = self.scanned_already(id) {
+            waiting.take(id.run, key, count);
+        }
         self.finish(id);
     }
 

@@ -24,6 +24,9 @@ pub enum Request {
     Load { except: Vec<u64> },
     /// It has its end: never bring it again, in no run.
     Done(EntryId),
+    /// The same of an entry that was stored without `keep` when ship had taken it back already: nothing of it is lost with
+    /// it. `key` and `count` as in `Event::Gone`.
+    Unwanted { id: EntryId, key: u64, count: Count },
     /// Ship no longer has it in memory: it may be loaded again.
     PutBack(EntryId),
     /// Make everything durable, close and end. Answered by Ended.
@@ -74,6 +77,11 @@ pub enum Event {
     /// Somebody removed files of the spool: what of them was neither done nor with ship. `key` and `count` as above.
     Gone {
         run: u32,
+        key: u64,
+        count: Count,
+    },
+    /// Of our own run: this was told as lost before it was known to be unwanted.
+    NotLost {
         key: u64,
         count: Count,
     },

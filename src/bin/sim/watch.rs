@@ -357,6 +357,16 @@ impl Watch {
         if self.files_removed { Ok(()) } else { Err(format!("{count:?} are called gone, and nobody removed a file")) }
     }
 
+    /// logpump is told that this was told as lost, of its own, and is not.
+    pub fn not_lost(&mut self, count: Count) -> Result<(), String> {
+        let left = self.set_aside[0].without(count);
+        if left + count != self.set_aside[0] {
+            return Err(format!("{count:?} are called not lost, and {:?} were told as lost", self.set_aside[0]));
+        }
+        self.set_aside[0] = left;
+        Ok(())
+    }
+
     /// logpump is told that this cannot be read any more, of its own or of an adopted run.
     pub fn set_aside(&mut self, own: bool, what: &str, count: Count) -> Result<(), String> {
         self.set_aside[usize::from(!own)] += count;

@@ -283,6 +283,7 @@ impl World<'_> {
             match &event {
                 Event::SetAside { run, what, count, .. } => self.watch.set_aside(*run == 0, what, *count)?,
                 Event::Gone { run, count, .. } => self.watch.gone(*run == 0, *count)?,
+                Event::NotLost { count, .. } => self.watch.not_lost(*count)?,
                 _ => {}
             }
             if run.over {

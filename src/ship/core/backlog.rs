@@ -129,10 +129,21 @@ impl Core {
             self.adopted.ledger.book(End::Unreadable, count);
         } else if let Some(stream) = self.streams[..self.own_streams].iter_mut().find(|own| own.address.key() == key) {
             // A cut line counts where its last piece is booked, and so do the others of its pieces here.
-            let count = of(stream.disk.alone_count);
-            stream.disk.alone_count = stream.disk.alone_count.without(count);
-            stream.books.ledger.book(End::Unreadable, count);
+            let lost = of(stream.disk.alone_count);
+            stream.disk.alone_count = stream.disk.alone_count.without(lost);
+            stream.books.ledger.book(End::Unreadable, lost);
+            stream.disk.told_too_much += count.without(lost);
         }
+    }
+
+    /// Of what was told as lost, this was in memory: either it was not booked, for there was not so much on disk alone,
+    /// or in the place of something else.
+    pub(super) fn not_lost(&mut self, key: u64, count: Count) {
+        let own = self.streams[..self.own_streams].iter_mut().find(|own| own.address.key() == key);
+        let Some(Stream { disk, books, .. }) = own else { return };
+        let booked = count.without(disk.told_too_much);
+        disk.told_too_much = disk.told_too_much.without(count);
+        disk.alone_count += books.ledger.unbook(End::Unreadable, booked);
     }
 
     fn own_stream(&self, id: EntryId, address: &Address) -> Option<usize> {

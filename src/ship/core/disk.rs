@@ -64,8 +64,8 @@ pub(super) enum What {
     Body(Delivery, Purpose),
     /// What a call has in its hands, in case that its answer never comes.
     Call(usize),
-    /// It was taken back meanwhile.
-    Taken,
+    /// It was taken back meanwhile: what the spool counts of it.
+    Taken(Count),
 }
 
 /// Why a body goes to the disk.
@@ -109,7 +109,7 @@ impl Disk {
 
     /// Something that it was asked to store is still wanted there.
     pub fn has_pending(&self) -> bool {
-        self.pending.iter().any(|pending| !matches!(pending.what, What::Taken))
+        self.pending.iter().any(|pending| !matches!(pending.what, What::Taken(_)))
     }
 
     pub(super) fn is_on(&self) -> bool {
@@ -265,7 +265,7 @@ impl Core {
         let pending = std::mem::take(&mut self.disk.pending).into_iter();
         let body = |pending: Pending| match pending.what {
             What::Body(delivery, purpose) => Some((pending.stream, delivery, purpose)),
-            What::Call(_) | What::Taken => None,
+            What::Call(_) | What::Taken(_) => None,
         };
         let mut bodies = Vec::new();
         for (stream, delivery, purpose) in pending.filter_map(body) {
@@ -279,7 +279,7 @@ impl Core {
     pub(super) fn pending(&self) -> impl Iterator<Item = (usize, &Delivery)> {
         self.disk.pending.iter().filter_map(|pending| match &pending.what {
             What::Body(delivery, _) => Some((pending.stream, delivery)),
-            What::Call(_) | What::Taken => None,
+            What::Call(_) | What::Taken(_) => None,
         })
     }
 

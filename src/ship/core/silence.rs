@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::super::notice::Notice;
 use super::disk::What;
 use super::{Action, Core};
+use crate::ledger::Count;
 use crate::limits::{SPOOL_ANSWER_WAIT, SPOOL_ANSWER_WAIT_AT_END};
 use crate::spool::wire::{EntryId, Request};
 
@@ -48,7 +49,12 @@ impl Core {
         for at in 0..self.disk.pending.len() {
             let pending = &mut self.disk.pending[at];
             let stream = pending.stream;
-            if let What::Body(delivery, purpose) = std::mem::replace(&mut pending.what, What::Taken) {
+            let count = match &pending.what {
+                What::Body(delivery, _) => delivery.parcel.entry.count(),
+                What::Taken(count) => *count,
+                What::Call(_) => Count::default(),
+            };
+            if let What::Body(delivery, purpose) = std::mem::replace(&mut pending.what, What::Taken(count)) {
                 self.disk.pending_bytes -= delivery.parcel.memory_bytes();
                 self.streams[stream].disk.was_not_stored(&delivery, purpose);
                 self.streams[stream].put_back(delivery);
@@ -68,10 +74,11 @@ impl Core {
     }
 
     /// What was taken back is not wanted there any more. A Load that is under way may have found it.
-    pub(super) fn stored_in_vain(&mut self, id: EntryId) {
+    pub(super) fn stored_in_vain(&mut self, stream: usize, id: EntryId, count: Count) {
         if self.disk.loading.is_some() {
             self.disk.silence.in_vain.insert(id);
         }
-        self.outbox.push_back(Action::Spool(Request::Done(id)));
+        let key = self.streams[stream].address.key();
+        self.outbox.push_back(Action::Spool(Request::Unwanted { id, key, count }));
     }
 }

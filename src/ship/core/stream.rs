@@ -55,6 +55,8 @@ pub(super) struct OnDisk {
     pub storing: VecDeque<u64>,
     /// What these stand for, as far as they are on disk already; lines in pieces are counted by `SplitLines`.
     pub alone_count: Count,
+    /// What was told as lost beyond that.
+    pub told_too_much: Count,
 }
 
 impl OnDisk {

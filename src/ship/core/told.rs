@@ -36,6 +36,7 @@ impl Core {
                 self.unreadable(run, key, count);
             }
             Event::Gone { run, key, count } => self.unreadable(run, key, count),
+            Event::NotLost { key, count } => self.not_lost(key, count),
             Event::Freed { bytes } => {
                 self.disk.used_bytes = self.disk.used_bytes.saturating_sub(bytes);
                 self.disk.refused_until = None;
@@ -48,8 +49,12 @@ impl Core {
 
     /// The same after the end, when what is on disk alone was counted: some of that may not be there.
     pub fn spool_ended(&mut self, event: Event) {
-        if let Event::SetAside { run, key, count, .. } | Event::Gone { run, key, count } = event {
-            self.unreadable(run, key, count);
+        match event {
+            Event::SetAside { run, key, count, .. } | Event::Gone { run, key, count } => {
+                self.unreadable(run, key, count)
+            }
+            Event::NotLost { key, count } => self.not_lost(key, count),
+            _ => {}
         }
     }
 
@@ -58,7 +63,7 @@ impl Core {
         self.disk_has_taken();
         let Pending { stream, what, .. } = self.take_first_pending(ticket);
         match what {
-            What::Taken => self.stored_in_vain(id),
+            What::Taken(count) => self.stored_in_vain(stream, id, count),
             What::Body(mut delivery, purpose) => {
                 delivery.entry = Some(id);
                 let whole = delivery.whole.take();

@@ -69,7 +69,9 @@ impl Desk {
                 Some(Action::Send { call, entry, .. }) => {
                     self.sent.push((call, String::from_utf8(entry.payload.to_vec()).unwrap()));
                 }
-                Some(Action::Spool(Request::Done(id))) => self.kept[id.index as usize].done = true,
+                Some(Action::Spool(Request::Done(id) | Request::Unwanted { id, .. })) => {
+                    self.kept[id.index as usize].done = true
+                }
                 Some(Action::Spool(Request::PutBack(id))) => self.kept[id.index as usize].with_ship = false,
                 Some(Action::Spool(request)) => self.asked.push_back(request),
                 Some(Action::Say(notice)) => self.said.push(notice.to_string()),

@@ -370,6 +370,25 @@ fn where_each_segment_vanishes_a_body_is_refused() {
 }
 
 #[test]
+fn what_is_unwanted_is_not_lost_with_its_file() {
+    for told_before in [false, true] {
+        let mut rig = Rig::new(SyncPolicy::Never);
+        let ids: Vec<_> = (0..2).map(|number| rig.store(entry(0, number, 300), false)).collect();
+        let unwanted = Request::Unwanted { id: ids[0], key: address(0).key(), count: COUNT };
+        if !told_before {
+            assert_eq!(rig.ask(unwanted.clone()), []);
+        }
+        rig.disk.remove_segment(own(0));
+        let mut events = rig.ask(Request::Load { except: vec![] });
+        if told_before {
+            events.extend(rig.ask(unwanted));
+            assert_eq!(events.last(), Some(&Event::NotLost { key: address(0).key(), count: COUNT }));
+        }
+        assert_eq!(gone(&events)[&address(0).key()], times(1 + u32::from(told_before)), "{events:?}");
+    }
+}
+
+#[test]
 fn an_adopted_segment_that_vanishes_before_it_was_looked_at_holds_up_nothing() {
     let mut rig = Rig::new(SyncPolicy::Never);
     for number in 0..8 {

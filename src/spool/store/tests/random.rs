@@ -227,7 +227,7 @@ impl World {
                 }
                 Event::Freed { .. } => {}
                 Event::Ended => panic!("nobody asked it to end"),
-                Event::Gone { .. } => panic!("nobody removed a file"),
+                Event::Gone { .. } | Event::NotLost { .. } => panic!("nobody removed a file"),
             }
         }
     }
