@@ -270,6 +270,20 @@ fn a_limit_on_the_size_of_files_begins_another_segment() {
 }
 
 #[test]
+fn a_record_that_no_file_may_hold_is_refused_and_begins_no_segment_after_segment() {
+    let mut rig = Rig::new(SyncPolicy::Never);
+    rig.request_store(entry(0, 0, 300), true);
+    for fault in [Fault::None, Fault::TooLarge] {
+        rig.submit();
+        let completion = rig.disk.complete(0, fault).unwrap();
+        rig.store.completed(completion, rig.now);
+    }
+    rig.settle();
+    assert!(matches!(&rig.events()[..], [Event::Refused { ticket: 1, why: Refusal::Full(_) }]));
+    assert_eq!(rig.store(entry(0, 1, 10), true), EntryId { run: 0, segment: 0, index: 0 });
+}
+
+#[test]
 fn a_failed_sync_refuses_what_waited_for_it_and_never_brings_it() {
     let mut rig = Rig::new(SyncPolicy::Always);
     rig.request_store(entry(0, 0, 300), false);
