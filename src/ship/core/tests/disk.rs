@@ -5,6 +5,7 @@ mod order;
 mod room;
 mod silence;
 
+use super::ends::body_with_pieces;
 use super::*;
 use crate::limits::{EVENT_AGE_MS_MAX, WAITING_BODIES_PER_STREAM_MAX};
 use crate::spool::wire::{EntryId, Event};
@@ -256,6 +257,34 @@ fn a_call_that_is_refused_while_it_is_stored_at_the_end_is_found_on_disk() {
         assert_eq!((desk.on_disk(), desk.core.spooled_of(0).lines), (vec!["a".to_owned()], 1));
         assert_eq!(ledger.ended(End::Shutdown), Count::default());
     }
+}
+
+#[test]
+fn at_our_end_a_cut_line_counts_where_its_last_piece_is() {
+    let mut desk = Desk::new(1, with_disk(2, 2, false));
+    // Of two lines; the last piece of one is left on disk, and the first of the other.
+    for (name, pieces) in [("a", &[(500, false)][..]), ("b", &[(500, true), (600, false)]), ("c", &[(600, true)])] {
+        let body = Body { last_ms: WALL_MS, ..body_with_pieces(name, 0, pieces) };
+        let books = desk.core.books_mut(0);
+        for (line, ends) in pieces {
+            books.ledger.read += Count::new(u64::from(*ends), u64::from(RAW_BYTES));
+            books.split.began(*line, *ends);
+        }
+        let label = desk.core.next_label(0, false, false);
+        desk.core.offer(0, Parcel::new(body, label, |json| json));
+        desk.act();
+    }
+    desk.answer("a", ok());
+    desk.answer("c", ok());
+    desk.core.spill();
+    desk.act();
+    desk.spool_works_on();
+    assert_eq!(desk.on_disk(), ["b"]);
+    desk.core.give_up(End::Shutdown);
+    desk.check();
+    assert_eq!(desk.core.spooled_of(0), Count::new(1, 20));
+    assert_eq!(desk.core.streams[0].books.ledger.ended(End::Delivered), Count::new(1, 20));
+    assert_eq!(desk.core.held(0), Count::default());
 }
 
 #[test]

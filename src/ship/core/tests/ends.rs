@@ -54,7 +54,7 @@ fn rejections_are_said_once_a_stream() {
 }
 
 /// `whole` lines, and then pieces: of which line, and whether they end it.
-fn body_with_pieces(name: &str, whole: u32, pieces: &[(u64, bool)]) -> Body {
+pub(super) fn body_with_pieces(name: &str, whole: u32, pieces: &[(u64, bool)]) -> Body {
     let all = body(name, whole + pieces.len() as u32);
     let pieces = pieces.iter().zip(whole..).map(|((line, ends), event)| Piece { event, line: *line, ends: *ends });
     Body { lines: u64::from(whole), pieces: pieces.collect(), ..all }
