@@ -4,6 +4,7 @@ use super::args::DoctorArguments;
 use super::{resolve, room};
 use crate::doctor::Plan;
 use crate::refusal::Refusal;
+use crate::ship::Target;
 use crate::spool::entry::Address;
 
 /// What a run without a command would call its stream.
@@ -14,10 +15,13 @@ pub fn plan(arguments: DoctorArguments) -> Result<Plan, Refusal> {
     if run.command.is_empty() && run.config.is_none() {
         run.command = vec![NO_COMMAND.into()];
     }
+    resolve::check(&run)?;
     let named = resolve::named(&run)?;
-    let target = resolve::target(&run)?;
+    room::memory(&run, named.wishes.len())?;
+    let has_group = named.wishes.iter().any(|wish| wish.log_group.is_some());
+    let target = if has_group { resolve::target(&run)? } else { Target::default() };
     let mut places: Vec<Address> = Vec::new();
-    if named.wishes.iter().any(|wish| wish.log_group.is_some()) {
+    if has_group {
         for ((wish, name), stream) in named.wishes.iter().zip(&named.names).zip(&named.streams) {
             let group = resolve::group(&run, wish, name)?;
             let region = group.region.unwrap_or_default();

@@ -88,7 +88,10 @@ pub fn text(options: &Options, file: Option<&Path>, resolved: &[Resolved<'_>]) -
         );
         line("essential", &wish.essential.value.to_string(), &at(&wish.essential.source));
         if let Some(signal) = &wish.stop_signal {
-            line("stop_signal", &quoted(&signal_name(signal.value)), &at(&signal.source));
+            // Two of them have no name.
+            let name = Some(signal_name(signal.value)).filter(|name| name.starts_with("SIG"));
+            let text = name.map_or_else(|| signal.value.to_string(), |name| quoted(&name));
+            line("stop_signal", &text, &at(&signal.source));
         }
         let mode = match wish.kill_mode.value {
             StopTarget::Group => "group",

@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,11 +79,11 @@ impl Wish {
         }
     }
 
-    pub fn treatment(&self) -> Treatment {
+    pub fn treatment(&self, masks: &mut Masks) -> Treatment {
         let level = self.level.as_ref().map(|level| level.value);
         let mask = match &self.mask.value {
             Masked::Nothing => None,
-            Masked::Known(own) => Some(Arc::new(Mask::new(own).expect("the file's patterns were tried"))),
+            Masked::Known(own) => Some(masks.of(own)),
         };
         Treatment {
             rules: Rules {
@@ -109,6 +110,21 @@ impl Wish {
             || self.mask.value != Masked::Nothing
             || self.distinct_milliseconds.value
             || self.metrics.is_some()
+    }
+}
+
+/// Compiled once for all processes that want the same.
+#[derive(Default)]
+pub struct Masks(Vec<(Vec<String>, Arc<Mask>)>);
+
+impl Masks {
+    fn of(&mut self, own: &[String]) -> Arc<Mask> {
+        if let Some((_, mask)) = self.0.iter().find(|(patterns, _)| patterns == own) {
+            return mask.clone();
+        }
+        let mask = Arc::new(Mask::new(own).expect("the file's patterns were tried"));
+        self.0.push((own.to_vec(), mask.clone()));
+        mask
     }
 }
 
@@ -230,11 +246,14 @@ fn given(value: &Option<String>, name: &'static str) -> Option<Sourced<String>> 
 /// Reads the file and judges all that can be judged without starting anything.
 pub fn load(file: &Path) -> Result<Config, Refusal> {
     let refused = |what: String| Refusal { code: EXIT_CONFIG, message: format!("{}: {what}", file.display()) };
-    let length = fs::metadata(file).map_err(|error| refused(format!("cannot be read: {error}")))?.len();
-    if length > CONFIG_BYTES_MAX {
-        return Err(refused(format!("{length} bytes; a configuration file has at most {CONFIG_BYTES_MAX}")));
+    let mut bytes = Vec::new();
+    let opened = fs::File::open(file);
+    // Also what has no length, such as a device.
+    let read = opened.and_then(|opened| opened.take(CONFIG_BYTES_MAX + 1).read_to_end(&mut bytes));
+    read.map_err(|error| refused(format!("cannot be read: {error}")))?;
+    if bytes.len() as u64 > CONFIG_BYTES_MAX {
+        return Err(refused(format!("a configuration file has at most {CONFIG_BYTES_MAX} bytes")));
     }
-    let bytes = fs::read(file).map_err(|error| refused(format!("cannot be read: {error}")))?;
     let text = String::from_utf8(bytes)
         .map_err(|error| refused(format!("is not valid UTF-8: byte {} is wrong", error.utf8_error().valid_up_to())))?;
     let judged = config::read(&text).and_then(|config| match complaints(&config) {
@@ -299,6 +318,7 @@ mod tests {
     fn a_file_that_is_no_text_or_no_file_is_refused() {
         assert_eq!(load(Path::new("/nowhere/at/all")).unwrap_err().code, 78);
         assert!(load(Path::new("/")).unwrap_err().message.contains("cannot be read"));
+        assert!(load(Path::new("/dev/zero")).unwrap_err().message.contains("at most 1048576 bytes"));
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), b"name = \"\xff\"").unwrap();
         assert!(load(file.path()).unwrap_err().message.contains("byte 8 is wrong"));

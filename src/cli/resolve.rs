@@ -9,7 +9,7 @@ use super::group_settings;
 use super::mwaa;
 use super::names::{self, Parts};
 use super::print;
-use super::processes::{self, Source, Wish};
+use super::processes::{self, Masks, Source, Wish};
 use super::room;
 use crate::child::Spec;
 use crate::clock;
@@ -17,7 +17,7 @@ use crate::limits::{CHILDREN_MAX, DURATION_MAX, FLUSH_INTERVAL_MAX, FLUSH_INTERV
 use crate::lines::rules::Why;
 use crate::refusal::{EXIT_CANT_CREATE, Refusal};
 use crate::run::{Child, Destination, EngineWish, Group, Plan};
-use crate::ship::{self, DiskOptions, Target};
+use crate::ship::{self, DiskOptions, Target, files};
 
 const DEFAULT_DIRECTORY: &str = "logpump-logs";
 
@@ -54,21 +54,22 @@ pub(super) fn named(arguments: &RunArguments) -> Result<Named, Refusal> {
     let given: Vec<_> = wishes.iter().map(given).collect();
     let programs = wishes.iter().zip(&given).map(|(wish, given)| (wish.argv[0].as_os_str(), given.as_deref()));
     let names = names::children(programs);
-    let streams = streams(&wishes, &names)?;
+    let streams = streams(arguments, &wishes, &names)?;
     Ok(Named { wishes, names, streams })
 }
 
-fn streams(wishes: &[Wish], names: &[String]) -> Result<Vec<String>, Refusal> {
+fn streams(arguments: &RunArguments, wishes: &[Wish], names: &[String]) -> Result<Vec<String>, Refusal> {
     let now = clock::wall();
     let system = rustix::system::uname();
     let start = format!("{}.{:06}", now.as_secs(), now.subsec_micros());
     let parts = Parts { hostname: &system.nodename().to_string_lossy(), start: &start };
-    let mut places: Vec<(Option<&str>, String)> = Vec::new();
+    let mut places: Vec<(Option<Group>, String)> = Vec::new();
     for (wish, name) in wishes.iter().zip(names) {
         let template = &wish.log_stream;
         let stream = names::stream(&template.value, name, &parts)
             .map_err(|what| Refusal::usage(format!("{}: {what}", template.source)))?;
-        let place = (wish.log_group.as_ref().map(|group| group.value.as_str()), stream);
+        // By what it comes to: a name and an ARN may be one group. A wrong one is said later.
+        let place = (group(arguments, wish, name).ok(), stream);
         if places.contains(&place) {
             return Err(Refusal::usage(format!(
                 "{}: several commands would share the stream {}; put {{name}} into the template",
@@ -82,23 +83,17 @@ fn streams(wishes: &[Wish], names: &[String]) -> Result<Vec<String>, Refusal> {
 
 fn plan(arguments: RunArguments, named: Named) -> Result<Plan, Refusal> {
     let Named { wishes, names, streams } = named;
-    within("--flush-interval", arguments.flush_interval, FLUSH_INTERVAL_MIN, FLUSH_INTERVAL_MAX)?;
-    for (option, value) in [
-        ("--grace", arguments.grace),
-        ("--drain-timeout", arguments.drain_timeout),
-        ("--eof-grace", arguments.eof_grace),
-    ] {
-        within(option, value, Duration::ZERO, DURATION_MAX)?;
-    }
-    if let Some(report) = &arguments.report {
-        writable_beside(report)?;
-    }
+    check(&arguments)?;
     let max_in_flight = usize::from(arguments.max_in_flight);
     let memory = room::memory(&arguments, wishes.len())?;
     // Also where nothing will be spooled: a mistake is one everywhere.
     let spool = room::spool(&arguments)?;
     let disk = spool.as_ref().map(|spool| DiskOptions { bytes_max: spool.bytes_max, durable: spool.durable });
+    let mut masks = Masks::default();
     let destination = destination(&arguments, &wishes)?;
+    if let Destination::Directory { .. } = destination {
+        files(&names, &streams)?;
+    }
     let groups = groups(&arguments, &destination, &wishes, &names)?;
     let when_full = room::when_full(&arguments, &destination);
     Ok(Plan {
@@ -129,13 +124,13 @@ fn plan(arguments: RunArguments, named: Named) -> Result<Plan, Refusal> {
             .zip(names)
             .zip(streams)
             .zip(groups)
-            .map(|(((wish, name), stream), group)| child(wish, name, stream, group))
+            .map(|(((wish, name), stream), group)| child(wish, name, stream, group, &mut masks))
             .collect(),
     })
 }
 
-fn child(wish: Wish, name: String, stream: String, group: Option<Group>) -> Child {
-    let (stop, treatment) = (wish.stop(), wish.treatment());
+fn child(wish: Wish, name: String, stream: String, group: Option<Group>, masks: &mut Masks) -> Child {
+    let (stop, treatment) = (wish.stop(), wish.treatment(masks));
     let env = wish.env.into_iter().map(|(name, value)| (name.into(), value.value.into())).collect();
     let directory = wish.directory.map(|directory| directory.value);
     let timeout = wish.timeout.map(|timeout| timeout.value);
@@ -201,6 +196,34 @@ fn region(arguments: &RunArguments, of_arn: Option<String>, source: &Source) -> 
 /// An option from an environment variable that is set to nothing counts as not given.
 pub(super) fn set(option: &Option<String>) -> Option<&str> {
     option.as_deref().filter(|text| !text.is_empty())
+}
+
+/// What can be wrong with options by themselves.
+pub(super) fn check(arguments: &RunArguments) -> Result<(), Refusal> {
+    within("--flush-interval", arguments.flush_interval, FLUSH_INTERVAL_MIN, FLUSH_INTERVAL_MAX)?;
+    for (option, value) in [
+        ("--grace", arguments.grace),
+        ("--drain-timeout", arguments.drain_timeout),
+        ("--eof-grace", arguments.eof_grace),
+    ] {
+        within(option, value, Duration::ZERO, DURATION_MAX)?;
+    }
+    arguments.report.as_deref().map_or(Ok(()), writable_beside)
+}
+
+/// Streams of several groups, and names with slashes, may come to one file.
+fn files(names: &[String], streams: &[String]) -> Result<(), Refusal> {
+    let files: Vec<_> = streams.iter().map(|stream| files::file_name(stream)).collect();
+    let twice = |(index, file): (usize, &String)| {
+        files[..index].iter().position(|other| other == file).map(|first| (first, index))
+    };
+    match files.iter().enumerate().find_map(twice) {
+        Some((first, second)) => Err(Refusal::usage(format!(
+            "--log-stream: {} and {} would share the file {}; put {{name}} into the template",
+            names[first], names[second], files[second]
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn within(option: &str, value: Duration, least: Duration, most: Duration) -> Result<(), Refusal> {

@@ -19,7 +19,16 @@ const KNOWN: [Known; 4] = [
     Known { beginnings: &["AKIA", "ASIA"], shape: r"(?-u:\b)(?P<secret>A(?:KI|SI)A[A-Z0-9]{16})(?-u:\b)" },
     // Their secrets, where they are named.
     Known {
-        beginnings: &["ecret_access_key", "ECRET_ACCESS_KEY", "ecretAccessKey", "ession_token", "ESSION_TOKEN"],
+        beginnings: &[
+            "ecret_access_key",
+            "ECRET_ACCESS_KEY",
+            "ecret_Access_Key",
+            "ecretAccessKey",
+            "ession_token",
+            "ESSION_TOKEN",
+            "ession_Token",
+            "essionToken",
+        ],
         shape: r#"(?i-u:secret_?access_?key|session_?token)["' ]*[=:]["' ]*(?P<secret>[A-Za-z0-9/+=]{16,})"#,
     },
     // Connection strings: scheme://user:password@host.
@@ -69,8 +78,11 @@ impl Mask {
     pub fn apply(&self, line: &str, block: &mut KeyBlock, masked: &mut String) -> Option<u32> {
         if block.lines_left > 0 {
             block.lines_left = if line.contains(KEY_ENDS) { 0 } else { block.lines_left - 1 };
+            if line.is_empty() {
+                return None;
+            }
             masked.clear();
-            masked.push_str(STARS);
+            masked.push_str(&STARS[..line.len().min(STARS.len())]);
             // Counted with its first line.
             return Some(0);
         }
@@ -165,6 +177,7 @@ mod tests {
             ("aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY end", "aws_secret_access_key = *** end"),
             (r#"{"SecretAccessKey": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"}"#, r#"{"SecretAccessKey": "***"}"#),
             ("AWS_SESSION_TOKEN=IQoJb3JpZ2luX2VjEXAMPLE//", "AWS_SESSION_TOKEN=***"),
+            (r#"    "SessionToken": "IQoJb3JpZ2luX2VjEXAMPLE//","#, r#"    "SessionToken": "***","#),
             ("postgresql+psycopg2://airflow:p4ss/w0rd@db:5432/x?y", "postgresql+psycopg2://airflow:***@db:5432/x?y"),
             ("redis://:secret@cache", "redis://:***@cache"),
             ("Authorization: Bearer abc.DEF-123_456", "Authorization: Bearer ***"),
@@ -204,6 +217,7 @@ mod tests {
         let mut count = |line: &str| mask.apply(line, &mut block, &mut text);
         assert_eq!(count("-----BEGIN PRIVATE KEY-----"), Some(1));
         assert_eq!(count("MIIEvQIBADANBgkqh"), Some(0));
+        assert_eq!((count(""), count("=")), (None, Some(0)));
         assert_eq!(count("-----END PRIVATE KEY-----"), Some(0));
         assert_eq!(count("and on"), None);
         assert_eq!(count("-----BEGIN PRIVATE KEY-----"), Some(1));

@@ -131,6 +131,12 @@ impl Editor {
         }
     }
 
+    /// Lines were passed over: what follows is not the rest of what was cut. Whether a private key's block ended among them
+    /// nobody knows, so what may still belong to it stays masked.
+    pub fn passed_over(&mut self) {
+        self.cut = None;
+    }
+
     fn apply<'a>(&'a mut self, record: &Record<'a>) -> Edited<'a> {
         self.next = Next { level: self.level, block: self.block, masked: 0, signature: None, filtered: None };
         self.next.filtered = self.filtered(record);

@@ -150,6 +150,7 @@ impl Feed {
         let skipped = self.framer.skip(occupied);
         let until = self.framer.position();
         if until > from {
+            self.editor.passed_over();
             let since_ms = dates.date(from);
             // The marks of what is gone have to go too, or there will be no room for those of what comes.
             dates.date(until - 1);

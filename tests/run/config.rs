@@ -225,6 +225,18 @@ fn logpump(args: &[&str]) -> (Option<i32>, String, String) {
 }
 
 #[test]
+fn two_processes_never_share_a_stream_or_a_file_however_it_is_written() {
+    let process = |name: &str, more: &str| format!("[[process]]\nname = \"{name}\"\ncommand = [\"true\"]\n{more}\n");
+    let arn = "log_group = \"arn:aws:logs:eu-central-1:123456789012:log-group:/run/tests:*\"\nlog_stream = \"s\"";
+    let file = format!("{}{}", process("a", "log_stream = \"s\""), process("b", arn));
+    let ended = with(Logpump::new("auto").into_cloudwatch("http://127.0.0.1:1"), &file).run_without_report();
+    assert!(ended.code == Some(64) && ended.said.contains("would share the stream s"), "{}", ended.said);
+    let file = format!("{}{}", process("a", "log_stream = \"x/y\""), process("b", "log_stream = \"x_y\""));
+    let ended = with(Logpump::new("auto").into_files(), &file).run_without_report();
+    assert!(ended.code == Some(64) && ended.said.contains("would share the file x_y"), "{}", ended.said);
+}
+
+#[test]
 fn check_says_what_is_wrong_without_starting_anything() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("x.toml");
