@@ -32,6 +32,7 @@ pub enum Verb {
     Run(Box<RunArguments>),
     /// Say all that is wrong in a configuration file
     Check {
+        /// A configuration file, as for logpump run --config
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
@@ -40,7 +41,10 @@ pub enum Verb {
     /// Look whether a run with the same options could work here, and say what is missing
     Doctor(Box<DoctorArguments>),
     /// Print a script that completes logpump's arguments in a shell
-    Completions { shell: Shell },
+    Completions {
+        /// Which shell's
+        shell: Shell,
+    },
     /// Print the manual page (roff)
     Man,
 }
@@ -99,8 +103,8 @@ first that is not 0. If one of several cannot be started, those that run are sto
 126. logpump itself, at start only: 64 wrong usage, 69 --engine uring refused, 71 system error, 73 --dir or --report not writable, 78 --config wrong.
 
 Signals go to the commands' process groups. SIGTERM and SIGINT also start the stop clock: SIGKILL after --grace, or at a \
-second SIGTERM or SIGINT; once all commands have ended, a second one ends the delivery, and what is left is dropped and \
-counted. logpump ends at most --grace + --eof-grace + --drain-timeout + 2s after the first, whatever the endpoint does.
+second SIGTERM or SIGINT; once all commands have ended, a second one ends the delivery, and what is left goes to the spool, \
+or is counted as dropped. logpump ends at most --grace + --eof-grace + --drain-timeout + 2s after the first, whatever the endpoint does.
 
 At a terminal, the process group of a single command is the foreground group: Ctrl-C reaches the command and not logpump, and \
 starts no stop clock. A SIGTERM to logpump does. stdin is inherited, and several commands share it.
@@ -277,6 +281,7 @@ pub struct RunArguments {
     #[arg(long, env = "LOGPUMP_LOG_LEVEL", value_enum, default_value_t = Level::Info, help_heading = "Telling")]
     pub log_level: Level,
 
+    /// Their form: lines for people, or JSON
     #[arg(long, env = "LOGPUMP_LOG_FORMAT", value_enum, default_value_t = Format::Text, help_heading = "Telling")]
     pub log_format: Format,
 

@@ -96,8 +96,8 @@ const DEFAULT_KEYS: &str = "env, directory, log_group, log_stream, essential, st
 const PROCESS_KEYS: &str = "name, command, env, directory, log_group, log_stream, essential, stop_signal, kill_mode, grace, timeout, \
                             level, trim, mask, distinct_milliseconds, metrics";
 
-/// Err: all complaints, in the file's order.
-pub fn read(text: &str) -> Result<Config, Vec<Complaint>> {
+/// What could be read, and all complaints, in the file's order.
+pub fn read(text: &str) -> (Config, Vec<Complaint>) {
     let (document, errors) = DeTable::parse_recoverable(text);
     let mut reader = Reader::new(text);
     for error in errors {
@@ -124,7 +124,7 @@ pub fn read(text: &str) -> Result<Config, Vec<Complaint>> {
         }
     }
     judge(&mut reader, &config);
-    reader.outcome(config)
+    (config, reader.outcome())
 }
 
 type Value<'i> = toml::Spanned<DeValue<'i>>;

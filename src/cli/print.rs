@@ -73,7 +73,7 @@ pub fn text(options: &Options, file: Option<&Path>, resolved: &[Resolved<'_>]) -
         let command_from = if file.is_empty() { "command line" } else { &file };
         line("command", &format!("[{}]", argv.join(", ")), command_from);
         for (name, value) in &wish.env {
-            line(&format!("env.{}", quoted(name)), "\"...\"", &at(&value.source));
+            line(&format!("# env.{}", quoted(name)), "...", &at(&value.source));
         }
         if let Some(directory) = &wish.directory {
             line("directory", &quoted(&directory.value.to_string_lossy()), &at(&directory.source));
@@ -81,11 +81,8 @@ pub fn text(options: &Options, file: Option<&Path>, resolved: &[Resolved<'_>]) -
         if let Some(group) = &wish.log_group {
             line("log_group", &quoted(&group.value), &at(&group.source));
         }
-        line(
-            "log_stream",
-            &quoted(stream),
-            &format!("{} from {}", quoted(&wish.log_stream.value), at(&wish.log_stream.source)),
-        );
+        let template = &wish.log_stream;
+        line("log_stream", &quoted(&template.value), &format!("{}; now {}", at(&template.source), quoted(stream)));
         line("essential", &wish.essential.value.to_string(), &at(&wish.essential.source));
         if let Some(signal) = &wish.stop_signal {
             // Two of them have no name.

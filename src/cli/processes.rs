@@ -256,15 +256,15 @@ pub fn load(file: &Path) -> Result<Config, Refusal> {
     }
     let text = String::from_utf8(bytes)
         .map_err(|error| refused(format!("is not valid UTF-8: byte {} is wrong", error.utf8_error().valid_up_to())))?;
-    let judged = config::read(&text).and_then(|config| match complaints(&config) {
-        none if none.is_empty() => Ok(config),
-        some => Err(some),
-    });
-    judged.map_err(|complaints| {
+    let (config, mut found) = config::read(&text);
+    found.extend(complaints(&config));
+    found.sort();
+    if !found.is_empty() {
         let line = |Complaint { at, what }: &Complaint| format!("{}:{}:{}: {what}", file.display(), at.line, at.column);
-        let lines: Vec<_> = complaints.iter().map(line).collect();
-        Refusal { code: EXIT_CONFIG, message: lines.join("\nlogpump: ") }
-    })
+        let lines: Vec<_> = found.iter().map(line).collect();
+        return Err(Refusal { code: EXIT_CONFIG, message: lines.join("\nlogpump: ") });
+    }
+    Ok(config)
 }
 
 /// Names that AWS or the system would not take.
@@ -284,7 +284,6 @@ fn complaints(config: &Config) -> Vec<Complaint> {
     for process in &config.processes {
         judge(&process.settings, process.name.as_ref().map_or("x", |name| &name.value));
     }
-    found.sort();
     found
 }
 

@@ -281,8 +281,9 @@ fn oddities(arguments: &RunArguments, destination: &Destination, wishes: &[Wish]
         ("--region", set(&arguments.region).is_some()),
         ("--endpoint-url", set(&arguments.endpoint_url).is_some()),
     ];
-    let without =
-        |option: &str| format!("{option} does nothing: no --log-group is given, so no line goes to CloudWatch Logs");
+    let has_group = wishes.iter().any(|wish| wish.log_group.is_some());
+    let why = if has_group { "--sink names another place" } else { "no --log-group is given" };
+    let without = |option: &str| format!("{option} does nothing: {why}, so no line goes to CloudWatch Logs");
     let given = given.into_iter().filter(|(_, given)| *given).map(|(option, _)| option);
     // A file can be full, too.
     let into_files = matches!(destination, Destination::Directory { .. });

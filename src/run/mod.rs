@@ -4,6 +4,7 @@
 //! Stop: the last child ends; its pipe ends, or --eof-grace is over; what is left is delivered, or --drain-timeout is
 //! over; the report is written; the child's code is ours.
 
+mod code;
 mod engine;
 mod pump;
 mod timeouts;
@@ -29,6 +30,7 @@ use crate::ship::{self, Target, Treatment};
 use crate::spool::SyncPolicy;
 use crate::sys::bell::Bell;
 use crate::sys::{environment, probe};
+use code::Code;
 use engine::Engine;
 use pump::{Pump, Streams};
 use timeouts::Timeouts;
@@ -288,13 +290,11 @@ fn groups(children: &[Child]) -> String {
     }
 }
 
-/// Until the children have ended and every line has its end, or its time is over. The exit code, the first that is not
-/// 0; and when logpump must have ended.
+/// Until the children have ended and every line has its end, or its time is over. The exit code, and when logpump
+/// must have ended.
 fn supervise(plan: &Plan, supervisor: &mut Supervisor, bells: &Bells, pump: &mut Pump) -> (u8, Instant) {
-    let mut code = 0;
+    let mut code = Code::new(plan.children.iter().any(|child| child.essential));
     let mut timeouts = Timeouts::new(plan);
-    // The essential one whose end stopped the others.
-    let mut decided = None;
     let mut deadline = None;
     let mut spilling = false;
     loop {
@@ -302,18 +302,15 @@ fn supervise(plan: &Plan, supervisor: &mut Supervisor, bells: &Bells, pump: &mut
         let timeout_at = timeouts.expire(plan, supervisor);
         // A ship that failed ends before the pipes do: who holds one still has --eof-grace.
         if supervisor.running() == 0 && pump.has_shipped() && pump.has_taken_in() {
-            return (code, clock::now() + END_SLACK);
+            return (code.get(), clock::now() + END_SLACK);
         }
         match supervisor.next(bells.main.as_fd(), [deadline, tend_at, timeout_at].into_iter().flatten().min()) {
             Event::Ended { child, status } => {
                 say_end(&plan.children[child].spec.name, status);
-                if code == 0 && decided.is_none() {
-                    code = status.code();
-                }
+                code.ended(plan.children[child].essential, status.code(), supervisor.stopping().is_some());
                 if plan.children[child].essential && supervisor.running() > 0 && supervisor.stopping().is_none() {
                     let name = &plan.children[child].spec.name;
                     tracing::info!("{name} is essential: the others are stopped; SIGKILL after their grace");
-                    (code, decided) = (status.code(), Some(child));
                     supervisor.stop();
                 }
                 timeouts.ended(child);
@@ -339,7 +336,7 @@ fn supervise(plan: &Plan, supervisor: &mut Supervisor, bells: &Bells, pump: &mut
             }
             Event::StopHastened if supervisor.running() == 0 => {
                 tracing::warn!("a second stop signal: what is left is counted as dropped");
-                return (code, give_up(pump));
+                return (code.get(), give_up(pump));
             }
             Event::StopHastened => tracing::info!("a second stop signal: SIGKILL now"),
             Event::Warning(text) => tracing::warn!("{text}"),
@@ -360,7 +357,7 @@ fn supervise(plan: &Plan, supervisor: &mut Supervisor, bells: &Bells, pump: &mut
                     "{}; what is left is counted as dropped",
                     if spilling { "the spool is too slow" } else { "--drain-timeout is over" }
                 );
-                return (code, give_up(pump));
+                return (code.get(), give_up(pump));
             }
         }
     }

@@ -245,7 +245,8 @@ fn check_says_what_is_wrong_without_starting_anything() {
     assert_eq!(logpump(&["check", path]), (Some(0), format!("{path}: 2 processes, nothing wrong\n"), String::new()));
     fs::write(path, "[[process]]\ncommand = [\"b\"]\nlog_group = \"a b\"\ngrace = \"2d\"\n").unwrap();
     let (code, stdout, stderr) = logpump(&["check", path]);
-    assert_eq!((code, stdout.as_str(), stderr.lines().count()), (Some(78), "", 1), "{stderr}");
+    assert_eq!((code, stdout.as_str(), stderr.lines().count()), (Some(78), "", 2), "{stderr}");
+    assert!(stderr.contains(&format!("{path}:3:13: a log group's name")), "{stderr}");
     assert!(stderr.contains(&format!("{path}:4:9: grace: \"2d\" is more than 1day")), "{stderr}");
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeString, DeValue};
 
-use super::{At, Complaint, Config, Given};
+use super::{At, Complaint, Given};
 
 /// A key and its value.
 pub(super) struct Entry<'a, 'i> {
@@ -53,10 +53,10 @@ impl<'t> Reader<'t> {
         self.complaints.is_empty()
     }
 
-    pub fn outcome(mut self, config: Config) -> Result<Config, Vec<Complaint>> {
+    pub fn outcome(mut self) -> Vec<Complaint> {
         self.complaints.sort();
         self.complaints.dedup();
-        if self.complaints.is_empty() { Ok(config) } else { Err(self.complaints) }
+        self.complaints
     }
 
     pub fn text(&mut self, entry: &Entry<'_, '_>) -> Option<Given<String>> {

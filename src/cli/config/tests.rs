@@ -2,14 +2,20 @@
 
 use super::*;
 
+/// A file that is right.
+fn right(text: &str) -> Config {
+    let (config, complaints) = read(text);
+    assert_eq!(complaints, []);
+    config
+}
+
 fn complaints(text: &str) -> Vec<String> {
-    let complaints = read(text).unwrap_err();
-    complaints.into_iter().map(|complaint| format!("{}: {}", complaint.at, complaint.what)).collect()
+    read(text).1.into_iter().map(|complaint| format!("{}: {}", complaint.at, complaint.what)).collect()
 }
 
 #[test]
 fn a_file_says_what_runs_and_what_differs() {
-    let config = read(
+    let config = right(
         r#"
 [defaults]
 log_group = "/app"
@@ -30,8 +36,7 @@ command = ["worker"]
 stop_signal = 12
 log_stream = "{name}"
 "#,
-    )
-    .unwrap();
+    );
     let at = |line, column| At { line, column };
     assert_eq!(config.defaults.log_group, Some(Given { value: "/app".into(), at: at(3, 13) }));
     assert_eq!(config.defaults.grace, Some(Given { value: Duration::from_secs(30), at: at(4, 9) }));
@@ -91,11 +96,10 @@ env = 3
 
 #[test]
 fn what_happens_to_lines_can_be_said() {
-    let config = read(
+    let config = right(
         "[defaults]\nmask = true\n[[process]]\ncommand = [\"a\"]\nlevel = \"WARNING\"\nmask = [\"pin-[0-9]+\"]\n\
          distinct_milliseconds = true\ntrim = true\n[[process]]\ncommand = [\"b\"]\nlevel = \"always\"\nmask = false\n",
-    )
-    .unwrap();
+    );
     let settings: Vec<_> = config.processes.iter().map(|process| &process.settings).collect();
     let level = |index: usize| settings[index].level.as_ref().map(|given| given.value);
     assert_eq!((level(0), level(1)), (Some(Threshold::From(Level::Warning)), Some(Threshold::Always)));
