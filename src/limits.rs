@@ -220,6 +220,9 @@ pub const FILE_RETRY: Duration = Duration::from_secs(1);
 
 // ---- Options ---------------------------------------------------------------------------------
 
+/// Of a file of certificates: all public authorities take a quarter of a megabyte.
+pub const CERTIFICATES_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
 /// What a log group that is created may be like. Source: PutRetentionPolicy and CreateLogGroup API references.
 pub const RETENTION_DAYS: [i32; 22] =
     [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653];

@@ -129,5 +129,5 @@ pub fn text(options: &Options, file: Option<&Path>, resolved: &[Resolved<'_>]) -
 
 /// A TOML text: JSON's escapes are TOML's.
 fn quoted(value: &str) -> String {
-    serde_json::Value::from(value).to_string()
+    serde_json::Value::from(value).to_string().replace('\u{7f}', "\\u007f")
 }

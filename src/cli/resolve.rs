@@ -1,6 +1,7 @@
 //! From arguments to a plan: everything checked, every default decided, before anything is started.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use super::processes::{self, Masks, Source, Wish};
 use super::room;
 use crate::child::Spec;
 use crate::clock;
-use crate::limits::{CHILDREN_MAX, DURATION_MAX, FLUSH_INTERVAL_MAX, FLUSH_INTERVAL_MIN};
+use crate::limits::{CERTIFICATES_BYTES_MAX, CHILDREN_MAX, DURATION_MAX, FLUSH_INTERVAL_MAX, FLUSH_INTERVAL_MIN};
 use crate::lines::rules::Why;
 use crate::refusal::{EXIT_CANT_CREATE, Refusal};
 use crate::run::{Child, Destination, EngineWish, Group, Plan};
@@ -376,7 +377,13 @@ fn variable(name: &str) -> Option<String> {
 
 fn certificates(source: &str, path: &Path) -> Result<Vec<u8>, Refusal> {
     let refused = |what: String| Refusal::usage(format!("{source}: {}: {what}", path.display()));
-    let pem = fs::read(path).map_err(|error| refused(error.to_string()))?;
+    let mut pem = Vec::new();
+    let opened = fs::File::open(path);
+    let read = opened.and_then(|opened| opened.take(CERTIFICATES_BYTES_MAX + 1).read_to_end(&mut pem));
+    read.map_err(|error| refused(error.to_string()))?;
+    if pem.len() as u64 > CERTIFICATES_BYTES_MAX {
+        return Err(refused(format!("more than {CERTIFICATES_BYTES_MAX} bytes; certificates have fewer")));
+    }
     if memchr::memmem::find(&pem, b"-----BEGIN CERTIFICATE-----").is_none() {
         return Err(refused("holds no PEM certificate".into()));
     }

@@ -16,7 +16,7 @@ struct Known {
 
 const KNOWN: [Known; 4] = [
     // Access keys. Source: IAM's identifier prefixes.
-    Known { beginnings: &["AKIA", "ASIA"], shape: r"(?-u:\b)(?P<secret>A(?:KI|SI)A[A-Z0-9]{16})(?-u:\b)" },
+    Known { beginnings: &["AKIA", "ASIA"], shape: r"(?:^|[^A-Za-z0-9])(?P<secret>A(?:KI|SI)A[A-Z0-9]{16})(?-u:\b)" },
     // Their secrets, where they are named.
     Known {
         beginnings: &[
@@ -29,15 +29,20 @@ const KNOWN: [Known; 4] = [
             "ession_Token",
             "essionToken",
         ],
-        shape: r#"(?i-u:secret_?access_?key|session_?token)["' ]*[=:]["' ]*(?P<secret>[A-Za-z0-9/+=]{16,})"#,
+        shape: r#"(?i-u:secret_?access_?key|session_?token)[\\"' \t]*[=:>]+[\\"' \t]*(?P<secret>[A-Za-z0-9/+=%]{16,})"#,
     },
-    // Connection strings: scheme://user:password@host.
-    Known { beginnings: &["://"], shape: r"://[^\s/:@]*:(?P<secret>[^\s@/]+(?:/[^\s@/]+)*)@" },
-    Known { beginnings: &["earer ", "EARER "], shape: r"(?i-u:\bbearer) +(?P<secret>[A-Za-z0-9._~+/=-]{8,})" },
+    // Connection strings: scheme://user:password@host, up to the last @ of the word.
+    Known { beginnings: &["://"], shape: r#"://[^\s/:"'<>]*:(?P<secret>[^\s"'<>]+)@"# },
+    Known { beginnings: &["earer", "EARER"], shape: r"(?i-u:\bbearer)[ \t:]+(?P<secret>[A-Za-z0-9._~+/=-]{8,})" },
 ];
 const KEY_BEGINS: &str = "-----BEGIN ";
 const KEY_ENDS: &str = "-----END ";
-const PRIVATE_KEY: &str = "PRIVATE KEY-----";
+/// How the name of a private key's block ends.
+const PRIVATE_KEY: [&str; 2] = ["PRIVATE KEY", "PRIVATE KEY BLOCK"];
+/// A line of a key, behind whatever a logger put before it, has at least so many characters of base64.
+const KEY_LINE_BYTES_MIN: usize = 40;
+/// Patterns of one's own see so much of a line at a time: what some of them cost grows with the square of it.
+const WINDOW_BYTES: usize = 4096;
 
 /// What is masked.
 #[derive(Debug, Clone)]
@@ -77,14 +82,20 @@ impl Mask {
     /// Masks the line into `masked` and says how many secrets it had; None: none, and `masked` is as it was.
     pub fn apply(&self, line: &str, block: &mut KeyBlock, masked: &mut String) -> Option<u32> {
         if block.lines_left > 0 {
-            block.lines_left = if line.contains(KEY_ENDS) { 0 } else { block.lines_left - 1 };
             if line.is_empty() {
+                block.lines_left -= 1;
                 return None;
             }
-            masked.clear();
-            masked.push_str(&STARS[..line.len().min(STARS.len())]);
-            // Counted with its first line.
-            return Some(0);
+            let ends = line.contains(KEY_ENDS);
+            if ends || is_of_key(line) {
+                block.lines_left = if ends && !opens_key(line) { 0 } else { block.lines_left - 1 };
+                masked.clear();
+                masked.push_str(&STARS[..line.len().min(STARS.len())]);
+                // Counted with its first line.
+                return Some(0);
+            }
+            // Whoever writes the first line of a key hides nothing but a key.
+            block.lines_left = 0;
         }
         let mut kinds = [false; KNOWN.len() + 1];
         let mut any = !self.own.is_empty();
@@ -96,22 +107,25 @@ impl Mask {
             return None;
         }
         let mut count = 0;
-        let is_key = kinds[KNOWN.len()] && line.contains(PRIVATE_KEY);
+        let key_from = if kinds[KNOWN.len()] { key_begins(line).next() } else { None };
         let shapes = self.known.iter().zip(kinds).filter(|(_, there)| *there).map(|(shape, _)| shape);
-        let mut text = std::borrow::Cow::Borrowed(line);
-        for shape in shapes.chain(&self.own) {
+        // What stands behind the beginning of a key goes with it.
+        let mut text = std::borrow::Cow::Borrowed(&line[..key_from.unwrap_or(line.len())]);
+        for shape in shapes {
             if let Some((next, hits)) = replaced(shape, &text) {
                 text = next.into();
                 count += hits;
             }
         }
-        if is_key {
-            // Written on one line, or the first of its block.
-            let from = text.find(KEY_BEGINS).unwrap_or(0);
-            if !text[from..].contains(KEY_ENDS) {
-                block.lines_left = KEY_LINES_MAX;
+        for own in &self.own {
+            if let Some((next, hits)) = replaced_in_windows(own, &text) {
+                text = next.into();
+                count += hits;
             }
-            text = format!("{}{STARS}", &text[..from]).into();
+        }
+        if key_from.is_some() {
+            block.lines_left = if opens_key(line) { KEY_LINES_MAX } else { 0 };
+            text = format!("{text}{STARS}").into();
             count += 1;
         }
         if count == 0 {
@@ -135,6 +149,55 @@ fn compile(pattern: &str) -> Result<Regex, String> {
     Ok(regex)
 }
 
+/// Where blocks of private keys begin in a line.
+fn key_begins(line: &str) -> impl Iterator<Item = usize> {
+    line.match_indices(KEY_BEGINS).map(|(at, _)| at).filter(|at| {
+        let name = line[at + KEY_BEGINS.len()..].split("-----").next().unwrap_or_default();
+        PRIVATE_KEY.iter().any(|end| name.ends_with(end))
+    })
+}
+
+/// The last private key that begins in the line does not end there.
+fn opens_key(line: &str) -> bool {
+    key_begins(line).last().is_some_and(|at| !line[at..].contains(KEY_ENDS))
+}
+
+/// It looks like a line of a key's block: base64, perhaps behind what a logger put before it, or one of its headers.
+fn is_of_key(line: &str) -> bool {
+    let word = line.trim_end().rsplit([' ', '\t']).next().unwrap_or_default();
+    let is_base64 = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte));
+    let is_whole_line = word.len() == line.trim().len();
+    (is_base64 && (is_whole_line || word.len() >= KEY_LINE_BYTES_MIN))
+        || line.starts_with("Proc-Type:")
+        || line.starts_with("DEK-Info:")
+}
+
+/// The same as `replaced`, in bounded time for a long line.
+fn replaced_in_windows(shape: &Regex, text: &str) -> Option<(String, u32)> {
+    if text.len() <= WINDOW_BYTES {
+        return replaced(shape, text);
+    }
+    let (mut masked, mut hits, mut rest) = (String::with_capacity(text.len()), 0, text);
+    while !rest.is_empty() {
+        let (window, behind) = rest.split_at(rest.floor_char_boundary(WINDOW_BYTES.min(rest.len())));
+        match replaced(shape, window) {
+            Some((next, more)) => {
+                masked.push_str(&next);
+                hits += more;
+            }
+            None => masked.push_str(window),
+        }
+        rest = behind;
+    }
+    (hits > 0).then_some((masked, hits))
+}
+
+/// `host:port/...`, which is no `user:password`.
+fn is_port(secret: &str) -> bool {
+    let digits = secret.bytes().take_while(u8::is_ascii_digit).count();
+    (1..=5).contains(&digits) && secret[digits..].starts_with('/')
+}
+
 /// None: it does not match.
 fn replaced(shape: &Regex, text: &str) -> Option<(String, u32)> {
     let mut hits = 0;
@@ -143,7 +206,7 @@ fn replaced(shape: &Regex, text: &str) -> Option<(String, u32)> {
     for captures in shape.captures_iter(text) {
         let all = captures.get(0).expect("the whole match is there");
         let secret = captures.name("secret").unwrap_or(all);
-        if secret.is_empty() {
+        if secret.is_empty() || (all.as_str().starts_with("://") && is_port(secret.as_str())) {
             continue;
         }
         masked.push_str(&text[kept..secret.start()]);
@@ -180,6 +243,10 @@ mod tests {
             (r#"    "SessionToken": "IQoJb3JpZ2luX2VjEXAMPLE//","#, r#"    "SessionToken": "***","#),
             ("postgresql+psycopg2://airflow:p4ss/w0rd@db:5432/x?y", "postgresql+psycopg2://airflow:***@db:5432/x?y"),
             ("redis://:secret@cache", "redis://:***@cache"),
+            ("a://user@corp.com:pass@word@h", "a://user@corp.com:***@h"),
+            (r#"{\"SecretAccessKey\": \"wJalrXUtnFEMIK7MDENG\"}"#, r#"{\"SecretAccessKey\": \"***\"}"#),
+            ("<SecretAccessKey>wJalrXUtnFEMIK7MDENG</SecretAccessKey>", "<SecretAccessKey>***</SecretAccessKey>"),
+            ("key_AKIAIOSFODNN7EXAMPLE", "key_***"),
             ("Authorization: Bearer abc.DEF-123_456", "Authorization: Bearer ***"),
             ("authorization: bearer abcdefgh12345678, next", "authorization: bearer ***, next"),
             ("a -----BEGIN RSA PRIVATE KEY-----\\nMII -----END RSA PRIVATE KEY-----", "a ***"),
@@ -196,6 +263,7 @@ mod tests {
             "XAKIAIOSFODNN7EXAMPLE",
             "AKIAIOSFODNN7EXAMPLEXX",
             "https://example.com/a:b@c",
+            "http://host:8080/@scope/package",
             "see http://host:8080/path and mail a@b",
             "the bearer of news",
             "-----BEGIN CERTIFICATE-----",
@@ -221,8 +289,31 @@ mod tests {
         assert_eq!(count("-----END PRIVATE KEY-----"), Some(0));
         assert_eq!(count("and on"), None);
         assert_eq!(count("-----BEGIN PRIVATE KEY-----"), Some(1));
-        let masked = (0..1000).take_while(|_| count("a line") == Some(0)).count();
+        let masked = (0..1000).take_while(|_| count("MIIEvQIBADANBgkqh") == Some(0)).count();
         assert_eq!(masked, 256);
+    }
+
+    #[test]
+    fn a_key_that_begins_where_another_block_ends_is_masked_and_what_is_no_key_is_not_hidden() {
+        let mask = Mask::new(&[]).unwrap();
+        let (mut block, mut text) = (KeyBlock::default(), String::new());
+        let mut count = |line: &str| mask.apply(line, &mut block, &mut text);
+        assert_eq!(count("-----BEGIN CERTIFICATE-----x-----END CERTIFICATE----- -----BEGIN PRIVATE KEY-----"), Some(1));
+        assert_eq!(count("2026-05-06 key: MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7"), Some(0));
+        assert_eq!(count("-----END PRIVATE KEY----------BEGIN RSA PRIVATE KEY-----"), Some(0));
+        assert_eq!(
+            (count("Proc-Type: 4,ENCRYPTED"), count("MIIE"), count("-----END RSA PRIVATE KEY-----")),
+            (Some(0), Some(0), Some(0))
+        );
+        assert_eq!(count("MIIE"), None);
+        assert_eq!(count("agent=-----BEGIN PRIVATE KEY-----"), Some(1));
+        assert_eq!(count("GET /etc/passwd from 10.0.0.1"), None);
+    }
+
+    #[test]
+    fn a_long_line_is_masked_window_by_window() {
+        let line = format!("{}pin-1{}", "x".repeat(9000), "y".repeat(9000));
+        assert_eq!(masked(&["pin-[0-9]"], &line).0, format!("{}***{}", "x".repeat(9000), "y".repeat(9000)));
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub(super) struct Entry<'a, 'i> {
 
 pub(super) struct Reader<'t> {
     text: &'t str,
+    /// Where each line begins.
+    lines: Vec<usize>,
     complaints: Vec<Complaint>,
 }
 
@@ -26,13 +28,14 @@ impl<'a> Entry<'a, '_> {
 
 impl<'t> Reader<'t> {
     pub fn new(text: &'t str) -> Reader<'t> {
-        Reader { text, complaints: Vec::new() }
+        let lines = std::iter::once(0).chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1)).collect();
+        Reader { text, lines, complaints: Vec::new() }
     }
 
     pub fn at(&self, offset: usize) -> At {
-        let before = &self.text[..self.text.floor_char_boundary(offset)];
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        At { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
+        let offset = self.text.floor_char_boundary(offset);
+        let line = self.lines.partition_point(|begin| *begin <= offset);
+        At { line, column: self.text[self.lines[line - 1]..offset].chars().count() + 1 }
     }
 
     pub fn complain(&mut self, span: Range<usize>, what: String) {
