@@ -182,8 +182,12 @@ impl Core {
         }
     }
 
-    /// It lies on disk, and need not be in memory as well.
+    /// It lies on disk, and need not be in memory as well; unless nothing comes back from there in this run.
     pub(super) fn leave_on_disk(&mut self, index: usize, delivery: Delivery) {
+        if !self.disk.is_on() {
+            self.streams[index].put_back(delivery);
+            return;
+        }
         let entry = delivery.entry.expect("it is on disk");
         self.free_bytes(index, delivery.parcel.memory_bytes());
         self.streams[index].disk.leave_alone(delivery.number);

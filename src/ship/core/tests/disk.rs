@@ -1,6 +1,7 @@
 //! What goes to the disk and comes back, with a spool that does what it is told.
 
 mod adopted;
+mod gone;
 mod order;
 mod room;
 mod silence;
