@@ -81,7 +81,8 @@ impl Handle {
         self.events.try_recv().ok()
     }
 
-    /// Says whether there is a spool: not any more after `Event::Absent`.
+    /// Says whether there is a spool: not any more after `Event::Absent`, nor once its thread has
+    /// panicked.
     pub fn presence(&self) -> Arc<AtomicBool> {
         self.present.clone()
     }
@@ -134,7 +135,7 @@ pub fn start(options: Options, ship_bell: Arc<Bell>) -> io::Result<Handle> {
     let (event_sender, events) = channel();
     let [over, ended] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
     let present = Arc::new(AtomicBool::new(true));
-    let at_end = AtEnd { over: over.clone(), bell: ship_bell.clone() };
+    let at_end = AtEnd { over: over.clone(), present: present.clone(), bell: ship_bell.clone() };
     let (spool_bell, spool_ended, spool_present) = (bell.clone(), ended.clone(), present.clone());
     let thread = Builder::new().name("pump-spool".into()).spawn(move || {
         let _at_end = at_end;
@@ -184,14 +185,18 @@ fn run(options: &Options, own: Directory, root: &Root, ends: Ends, tell: Complet
     spool.run(options.uring, directories, tell);
 }
 
-/// Tells ship that the thread is over, also when it panics.
+/// Tells ship that the thread is over, also when it panics; then there is no spool any more.
 struct AtEnd {
     over: Arc<AtomicBool>,
+    present: Arc<AtomicBool>,
     bell: Arc<Bell>,
 }
 
 impl Drop for AtEnd {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.present.store(false, Ordering::Release);
+        }
         self.over.store(true, Ordering::Release);
         self.bell.ring();
     }

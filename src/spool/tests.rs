@@ -333,3 +333,17 @@ fn a_directory_that_another_process_has_locked_is_left_to_it() {
     let adopted = root.adopt().0;
     assert_eq!((adopted.len(), adopted[0].1.segments.len()), (1, 1));
 }
+
+#[test]
+fn a_thread_that_panicked_is_no_spool() {
+    for panics in [false, true] {
+        let [over, present] = [false, true].map(|is| Arc::new(AtomicBool::new(is)));
+        let at_end = AtEnd { over: over.clone(), present: present.clone(), bell: Bell::new().unwrap() };
+        let thread = std::thread::spawn(move || {
+            let _at_end = at_end;
+            assert!(!panics, "on purpose");
+        });
+        assert_eq!(thread.join().is_err(), panics);
+        assert_eq!([over, present].map(|is| is.load(Ordering::Acquire)), [true, !panics]);
+    }
+}
