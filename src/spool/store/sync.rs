@@ -55,7 +55,11 @@ impl Store {
     pub(super) fn synced(&mut self, id: SegmentId, result: io::Result<Outcome>, now: Instant) {
         let until = self.sync.until;
         match &result {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !self.is_written_to(id) => self.gone(id),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match self.is_written_to(id) {
+                // The write finds out by itself, or the sync after it. Who waits for this one is not stored.
+                true => self.refuse_unsynced(id.segment, error),
+                false => self.gone(id),
+            },
             Err(error) => self.sync_failed(id, error),
             Ok(_) => {}
         }

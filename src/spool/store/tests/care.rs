@@ -315,3 +315,29 @@ fn a_segment_that_a_read_misses_while_it_is_written_to_is_left_to_the_write() {
         assert_eq!((answered, count(|event| matches!(event, Event::Gone { .. }))), (1, 1), "{events:?}");
     }
 }
+
+#[test]
+fn a_sync_that_misses_a_segment_while_it_is_written_to_promises_nothing() {
+    for sync in [SyncPolicy::Interval, SyncPolicy::Always] {
+        let mut rig = Rig::new(sync);
+        rig.store(entry(0, 0, 40), false);
+        rig.request_store(entry(0, 1, 40), false);
+        rig.step(Lane::Append, Fault::None);
+        rig.request_store(entry(0, 2, 40), false);
+        rig.now += SPOOL_SYNC_INTERVAL;
+        rig.submit();
+        assert!(rig.flying(Lane::Append).is_some() && rig.flying(Lane::Sync).is_some());
+        rig.disk.remove_segment(own(0));
+        rig.step(Lane::Sync, Fault::None);
+        assert_eq!((rig.store.next_notice(), rig.flying(Lane::Sync)), (None, None), "{sync:?}");
+        rig.step(Lane::Append, Fault::None);
+        rig.settle();
+        let stored = rig.events().into_iter().filter_map(|event| match event {
+            Event::Stored { id, .. } => Some(id.segment),
+            _ => None,
+        });
+        assert_eq!(stored.last(), Some(1), "{sync:?}");
+        let said: Vec<_> = std::iter::from_fn(|| rig.store.next_notice()).collect();
+        assert!(said.len() == 1 && said[0].contains("were removed"), "{said:?}");
+    }
+}
