@@ -66,11 +66,10 @@ impl Core {
         }
     }
 
-    pub(super) fn disk_answered(&mut self, now: Instant) {
+    /// Whether its silence, which was said, ended with that: what it answered is to be said instead.
+    pub(super) fn disk_answered(&mut self, now: Instant) -> bool {
         self.disk.silence.since = self.disk.silence.since.map(|_| now);
-        if std::mem::take(&mut self.disk.silence.is_said) {
-            self.outbox.push_back(Action::Say(Notice::SpoolTakes));
-        }
+        std::mem::take(&mut self.disk.silence.is_said)
     }
 
     /// What was taken back is not wanted there any more. A Load that is under way may have found it.

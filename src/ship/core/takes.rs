@@ -120,20 +120,21 @@ impl Core {
         !self.disk.is_on() || (self.disk.refused_why.is_some() && !self.disk.has_pending())
     }
 
-    pub(super) fn disk_has_taken(&mut self) {
+    /// `was_silent`, here and below: and that was said.
+    pub(super) fn disk_has_taken(&mut self, was_silent: bool) {
         self.disk.refusals = 0;
-        if self.disk.refused_why.take().is_some() {
+        if self.disk.refused_why.take().is_some() || was_silent {
             self.outbox.push_back(Action::Say(Notice::SpoolTakes));
         }
     }
 
-    pub(super) fn refused_by_disk(&mut self, ticket: u64, why: Refusal, now: Instant) {
+    pub(super) fn refused_by_disk(&mut self, ticket: u64, why: Refusal, was_silent: bool, now: Instant) {
         let Pending { stream, what, .. } = self.take_first_pending(ticket);
         if let What::Body(delivery, purpose) = what {
             self.streams[stream].disk.was_not_stored(&delivery, purpose);
             self.streams[stream].put_back(delivery);
         }
-        if self.disk.refused_why.is_none() {
+        if self.disk.refused_why.is_none() || was_silent {
             let (Refusal::Full(why) | Refusal::Failed(why)) = &why;
             self.outbox.push_back(Action::Say(Notice::SpoolRefuses { why: why.clone() }));
         }

@@ -12,12 +12,13 @@ impl Core {
     pub fn spooled(&mut self, event: Event, now: Instant, wall_ms: i64) {
         match event {
             Event::Stored { ticket, id, bytes } => {
-                self.disk_answered(now);
+                let was_silent = self.disk_answered(now);
+                self.disk_has_taken(was_silent);
                 self.stored(ticket, id, bytes);
             }
             Event::Refused { ticket, why } => {
-                self.disk_answered(now);
-                self.refused_by_disk(ticket, why, now);
+                let was_silent = self.disk_answered(now);
+                self.refused_by_disk(ticket, why, was_silent, now);
             }
             Event::Loaded { id, entry } => self.loaded(id, *entry, now, wall_ms),
             Event::Nothing => self.nothing_to_load(),
@@ -60,7 +61,6 @@ impl Core {
 
     fn stored(&mut self, ticket: u64, id: EntryId, bytes: u64) {
         self.disk.used_bytes += bytes;
-        self.disk_has_taken();
         let Pending { stream, what, .. } = self.take_first_pending(ticket);
         match what {
             What::Taken(count) => self.stored_in_vain(stream, id, count),

@@ -1,7 +1,8 @@
 //! A spool whose disk stands still.
 
 use super::*;
-use crate::limits::{SPOOL_ANSWER_WAIT, SPOOL_ANSWER_WAIT_AT_END};
+use crate::limits::{SPOOL_ANSWER_WAIT, SPOOL_ANSWER_WAIT_AT_END, SPOOL_RETRY};
+use crate::spool::wire::Refusal;
 
 const SAID: &str = "the spool does not answer";
 
@@ -128,4 +129,29 @@ fn what_was_taken_back_is_not_lost_with_its_file_whoever_else_lies_there() {
         (desk.core.spooled_of(0), desk.core.books_mut(0).ledger.ended(End::Unreadable)),
         (count, Count::default())
     );
+}
+
+#[test]
+fn what_ends_a_silence_is_said_once() {
+    const REFUSES: &str = "takes nothing more";
+    const TAKES: &str = "takes bodies again";
+    let mut desk = Desk::new(1, with_disk(4, 4, true));
+    let said = |desk: &Desk| [SAID, REFUSES, TAKES].map(|text| desk.times_said(text));
+    desk.offer(0, ["a", "b"]);
+    desk.pass(SPOOL_ANSWER_WAIT);
+    let refuse = |desk: &mut Desk| {
+        let Some(Request::Store { ticket, .. }) = desk.asked.pop_front() else { panic!("nothing is asked") };
+        desk.hear(Event::Refused { ticket, why: Refusal::Failed("no".into()) });
+        desk.act();
+    };
+    refuse(&mut desk);
+    assert_eq!(said(&desk), [1, 1, 0], "it answers, but it takes nothing");
+    refuse(&mut desk);
+    assert_eq!(said(&desk), [1, 1, 0]);
+    desk.pass(SPOOL_RETRY);
+    desk.offer(0, ["c"]);
+    desk.pass(SPOOL_ANSWER_WAIT);
+    assert_eq!(said(&desk), [2, 1, 0]);
+    desk.spool_works_on();
+    assert_eq!(said(&desk), [2, 1, 1]);
 }
