@@ -155,6 +155,9 @@ pub const PATIENCE_SHARE: u32 = 100;
 /// A ring that was full at every visit for so long is emptied, though there is room for its lines: it fills faster
 /// than one thread can encode.
 pub const CPU_SHORT_AFTER: Duration = Duration::from_secs(10);
+/// Lines that are dropped after so long without a drop for the same reason are another trouble, and said again: a log of a
+/// day then has some hundred such messages at most, of each reason.
+pub const DROPPING_OVER_AFTER: Duration = Duration::from_secs(300);
 /// Bodies that came back from the disk and wait for a call: one to go next, one on its way.
 pub const BACKLOG_AHEAD_BODIES: usize = 2;
 /// Streams of adopted runs that are known at the same time; idle ones make room for others.

@@ -111,6 +111,7 @@ pub struct Core {
     draining: bool,
     /// Nothing is sent any more: what is here goes to the disk.
     spilling: bool,
+    /// Of the limit that calls have now.
     throttling_said: bool,
     /// When credentials were last asked for anew.
     renewed: Option<Instant>,

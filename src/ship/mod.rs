@@ -10,6 +10,7 @@ mod cloudwatch;
 pub mod control;
 pub mod core;
 mod date;
+mod dropping;
 mod feed;
 pub mod files;
 mod gap;

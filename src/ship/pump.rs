@@ -10,6 +10,7 @@ use flate2::write::GzEncoder;
 
 use super::answer::Answer;
 use super::core::{self, Action, Core, Open, View};
+use super::dropping::DropsSaid;
 pub use super::feed::Now;
 use super::feed::{Feed, Finished, Treatment};
 use super::notice::Notice;
@@ -65,7 +66,7 @@ pub struct Pump {
     draining: bool,
     spilling: bool,
     when_full: WhenFull,
-    dropping_said: bool,
+    dropping_said: DropsSaid,
     /// Since when a ring has been full at every visit.
     full_since: Vec<Option<Instant>>,
     patience: Vec<Patience>,
@@ -96,7 +97,7 @@ impl Pump {
             draining: false,
             spilling: false,
             when_full: options.when_full,
-            dropping_said: false,
+            dropping_said: DropsSaid::default(),
             full_since,
             patience,
             first: 0,
@@ -246,7 +247,7 @@ impl Pump {
         feed.limit_assembly(self.assembly_bytes_max.saturating_sub(others));
         feed.discard(reason, now, self.core.books_mut(index), copy);
         self.assembly_bytes = others + feed.assembly_bytes();
-        if !std::mem::replace(&mut self.dropping_said, true) {
+        if self.dropping_said.is_news(reason, now.mono) {
             self.core.say(Notice::Dropping { reason });
         }
     }

@@ -139,6 +139,8 @@ impl Core {
     pub(super) fn throttled(&mut self, slot: usize, mut call: Call, now: Instant) {
         self.rate.throttled(call.sent_at, now);
         let lasts = self.rate.limited_since().map_or(Duration::ZERO, |since| now - since);
+        // What was said was of a limit that is over.
+        self.throttling_said &= lasts >= THROTTLED_BEFORE_SAID;
         if lasts >= THROTTLED_BEFORE_SAID && !std::mem::replace(&mut self.throttling_said, true) {
             self.outbox.push_back(Action::Say(Notice::Throttled { lasts }));
         }

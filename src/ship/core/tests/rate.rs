@@ -99,6 +99,34 @@ fn throttling_that_lasts_is_said_once() {
 }
 
 #[test]
+fn another_limit_that_lasts_is_said_again() {
+    let mut rig = Rig::ready(1, options(1, 1));
+    for said_in_all in 1..=2 {
+        let (last, mut others) = (format!("last {said_in_all}"), 0);
+        rig.offer(0, [last.as_str()]);
+        rig.act();
+        let mut said = 0;
+        for _ in 0..100 {
+            rig.answer(&last, Answer::Throttled);
+            said += rig.act().len();
+            rig.pass();
+            rig.act();
+        }
+        assert_eq!(said, 1);
+        rig.answer(&last, ok());
+        // The limit grows until it is none.
+        while rig.core.rate.limited_since().is_some() {
+            assert!(others < 1_000, "it is limited for ever");
+            let name = format!("{said_in_all} {others}");
+            (others, rig.now) = (others + 1, rig.now + Duration::from_secs(100));
+            rig.offer(0, [name.as_str()]);
+            assert_eq!(rig.act(), [format!("send {name}")]);
+            rig.answer(&name, ok());
+        }
+    }
+}
+
+#[test]
 fn giving_up_leaves_no_wait_behind() {
     let mut rig = Rig::ready(1, options(1, 1));
     rig.offer(0, ["a", "b"]);
