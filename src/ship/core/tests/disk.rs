@@ -1,6 +1,8 @@
 //! What goes to the disk and comes back, with a spool that does what it is told.
 
 mod adopted;
+mod bounds;
+mod elsewhere;
 mod gone;
 mod order;
 mod room;
@@ -293,6 +295,8 @@ fn without_a_disk_the_end_is_a_drop() {
     let mut desk = Desk::new(1, options(2, 2));
     desk.offer(0, ["a", "b", "c"]);
     desk.core.spill();
+    desk.act();
+    assert!(desk.asked.is_empty());
     desk.core.give_up(End::Shutdown);
     desk.check();
     assert_eq!(desk.core.streams[0].books.ledger.ended(End::Shutdown).lines, 3);

@@ -184,12 +184,14 @@ fn a_group_that_is_missing_is_made_and_its_streams_after_it() {
 }
 
 #[test]
-fn a_spool_that_dies_is_told() {
-    let disk = Some(DiskOptions { bytes_max: 64 * MIB as u64, durable: true });
-    let (mut pump, _fillers) = {
+fn a_spool_that_dies_is_told_once_where_there_is_one() {
+    for disk in [Some(DiskOptions { bytes_max: 64 * MIB as u64, durable: true }), None] {
         let all = options(60 * MIB);
-        pump_with(1, MIB, Options { core: core::Options { disk, ..all.core }, ..all })
-    };
-    pump.spool_died();
-    assert!(matches!(act(&mut pump, now())[..], [Action::Say(Notice::SpoolDied)]));
+        let (mut pump, _fillers) = pump_with(1, MIB, Options { core: core::Options { disk, ..all.core }, ..all });
+        pump.spool_died();
+        pump.spool_died();
+        let said = act(&mut pump, now());
+        assert_eq!(said.len(), usize::from(disk.is_some()), "{said:?}");
+        assert!(said.iter().all(|action| matches!(action, Action::Say(Notice::SpoolDied))));
+    }
 }

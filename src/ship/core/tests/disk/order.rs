@@ -10,7 +10,7 @@ use crate::ship::core::stream::{Delivery, OnDisk};
 use crate::spool::wire::Refusal;
 
 /// An ended run's bodies have come back, and their stream is being created. Its place.
-fn back(desk: &mut Desk, names: &[&str], address: Address) -> usize {
+pub(super) fn back(desk: &mut Desk, names: &[&str], address: Address) -> usize {
     let entries = names.len() as u64;
     desk.hear(Event::Adopted { run: 1, entries, count: Count::new(2 * entries, 10 * entries), bytes: 1000 });
     for name in names {
@@ -23,11 +23,11 @@ fn back(desk: &mut Desk, names: &[&str], address: Address) -> usize {
     desk.core.streams.iter().position(|stream| *stream.address == address).expect("it is known")
 }
 
-fn other() -> Address {
+pub(super) fn other() -> Address {
     Address { group: "/other".into(), stream: "s".into(), ..Address::default() }
 }
 
-fn elsewhere() -> Address {
+pub(super) fn elsewhere() -> Address {
     Address { region: "eu-west-9".into(), ..other() }
 }
 
@@ -84,6 +84,8 @@ fn an_ended_runs_stream_that_cannot_be_created_leaves_its_bodies_on_disk_and_is_
         desk.core.stream_created(place, answer.clone(), desk.now);
         desk.act();
         assert_eq!((desk.kept[0].with_ship, desk.core.outage_since), (with_ship, None), "{answer:?}");
+        // It counts while it is here.
+        assert_eq!(desk.core.streams[place].disk.bytes > 0, with_ship, "{answer:?}");
     }
 }
 

@@ -148,3 +148,22 @@ fn what_an_ended_run_left_is_taken_apart_like_any_other() {
     assert!(desk.done.contains(&77));
     assert_eq!(desk.core.streams[1].disk.bytes, 0);
 }
+
+#[test]
+fn a_suspect_is_not_settled_while_another_body_of_its_stream_is_on_its_way_to_the_disk() {
+    let mut desk = durable(1);
+    desk.offer(0, "bad");
+    desk.act();
+    desk.spool_works();
+    desk.act();
+    desk.answer("bad", invalid());
+    desk.act();
+    desk.offer(0, "good");
+    desk.core.settle_unproven(|_| true, desk.now);
+    assert_eq!((desk.ended(0, End::Invalid), desk.core.streams[0].refusals.suspects.len()), (0, 1));
+    desk.act();
+    desk.spool_works();
+    assert_eq!(desk.act(), ["good"]);
+    desk.answer("good", ok());
+    assert_eq!(desk.ended(0, End::Invalid), 1, "that proved it");
+}

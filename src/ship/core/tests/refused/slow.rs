@@ -76,7 +76,7 @@ fn what_was_tried_does_not_keep_a_slow_stream_from_taking_more_and_what_was_not_
         assert!(desk.core.accepts(0, false), "{nth}");
         desk.offer_at(0, "new", 2_000 + nth, false);
     }
-    assert!(!desk.core.accepts(0, false));
+    assert!(!desk.core.accepts(0, false) && !desk.core.accepts(0, true));
     desk.pass();
     tries(&mut desk);
     assert!(desk.core.accepts(0, false), "they were tried");
