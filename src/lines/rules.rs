@@ -227,6 +227,24 @@ mod tests {
     }
 
     #[test]
+    fn a_prefix_stands_before_a_lines_first_piece_alone_and_only_there_room_is_kept_for_it() {
+        let mut editor = Editor::new(Rules { prefix: "app: ".into(), trim: true, ..Rules::default() });
+        assert_eq!((editor.added_bytes_max(), Editor::new(Rules::default()).added_bytes_max()), (5, 0));
+        for (text, begins, ends, expected) in [
+            ("long  ", true, false, "app: long  "),
+            ("inside  ", false, false, "inside  "),
+            ("rest  ", false, true, "rest"),
+            ("   ", false, true, "   "),
+            ("   ", true, true, ""),
+            ("whole  ", true, true, "app: whole"),
+        ] {
+            let record = Record { begins, ends, ..line(text) };
+            assert_eq!(editor.edit(&record), Edited::Keep(expected), "{text}");
+            editor.taken(&record);
+        }
+    }
+
+    #[test]
     fn each_threshold_lets_its_level_and_all_above_it_pass() {
         let lines =
             ["[debug] d", "[info] i", "[2025-01-01 00:00:00 +0000] {m.py:1} WARNING - w", "[error] e", "[critical] c"];

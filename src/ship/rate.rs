@@ -189,6 +189,18 @@ mod tests {
     }
 
     #[test]
+    fn calls_of_long_ago_hardly_count_as_used() {
+        let start = clock::now();
+        let mut used = Used::default();
+        (0..100).for_each(|_| used.count(start));
+        assert_eq!(used.per_s(start), 100.0);
+        for (after, most) in [(1, 37.0), (5, 1.0), (10, 0.01)] {
+            let left = used.per_s(start + RATE_USED_OVER * after);
+            assert!(left < most && left > most / 3.0, "{left} after {after}");
+        }
+    }
+
+    #[test]
     fn idle_time_is_no_credit() {
         let mut rate = Rate::new(1);
         let start = clock::now();

@@ -9,6 +9,7 @@ use super::super::parcel::{Label, Parcel};
 use super::*;
 use crate::clock;
 use crate::limits::{AHEAD_OF_CLOCK_MS_MAX, BATCH_EVENTS_MAX};
+use crate::lines::level::Level;
 use crate::ring::{Filler, ring};
 use crate::sys::bell::Bell;
 
@@ -55,8 +56,12 @@ struct Rig {
 
 impl Rig {
     fn new(ring_bytes: usize) -> Rig {
+        Rig::with(ring_bytes, Treatment::default())
+    }
+
+    fn with(ring_bytes: usize, treatment: Treatment) -> Rig {
         let (filler, drainer) = ring(ring_bytes, &Bell::new().unwrap(), &Bell::new().unwrap()).unwrap();
-        let mut feed = Feed::new(drainer, Head::new("group", "stream"), LINGER, Treatment::default());
+        let mut feed = Feed::new(drainer, Head::new("group", "stream"), LINGER, treatment);
         feed.framer = Framer::with_message_bytes_max(ring_bytes, MESSAGE_BYTES_MAX);
         let now = Now { mono: clock::now(), wall_ms: WALL_MS };
         Rig { filler: Some(filler), feed, books: Books::default(), now, end: End::Delivered }
@@ -292,6 +297,47 @@ fn a_clock_that_goes_back_a_little_is_waited_for_and_a_step_back_is_followed_and
     assert_eq!(batches[0].events[0].timestamp_ms, WALL_MS + 1);
     assert_eq!([0, 1].map(|event| batches[1].events[event].timestamp_ms), [WALL_MS - 60_000; 2]);
     assert_eq!(rig.books.ledger.clock_steps, 1);
+}
+
+#[test]
+fn lines_below_the_threshold_are_booked_and_what_follows_a_line_goes_its_way() {
+    let rules = Rules { level: Some(Level::Warning), ..Rules::default() };
+    let mut rig = Rig::with(RING_BYTES, Treatment { rules, ..Treatment::default() });
+    rig.put(b"[info] a\nb\n[error] c\nd\n[info] e\n");
+    assert_eq!(only(rig.work_until_quiet()).texts(), ["[error] c", "d"]);
+    assert_eq!((rig.ended(End::Level), rig.books.ledger.read.lines), ((3, 20), 5));
+}
+
+#[test]
+fn events_that_get_a_millisecond_of_their_own_are_counted() {
+    let distinct = Treatment { distinct_milliseconds: true, ..Treatment::default() };
+    for (treatment, nudged) in [(distinct, 2), (Treatment::default(), 0)] {
+        let mut rig = Rig::with(RING_BYTES, treatment);
+        rig.put(b"a\nb\nc\n");
+        assert_eq!(only(rig.work_until_quiet()).events[2].timestamp_ms - WALL_MS, nudged);
+        assert_eq!(rig.books.ledger.nudged, nudged as u64);
+    }
+}
+
+#[test]
+fn a_partial_line_that_grows_is_looked_at_when_the_linger_is_over_or_a_quarter_of_the_ring_has_come() {
+    let mut rig = Rig::new(RING_BYTES);
+    rig.put(b"half");
+    assert!(rig.work().is_empty());
+    rig.put(b" a line");
+    assert!(!rig.feed.wants_visit(rig.now.mono));
+    assert_eq!(rig.feed.due(), Some(rig.now.mono + LINGER));
+}
+
+#[test]
+fn reads_without_a_date_of_their_own_are_counted() {
+    let mut rig = Rig::new(4096);
+    for _ in 0..1000 {
+        rig.put(b"a");
+        rig.pass(Duration::from_millis(1));
+    }
+    // At least one for each `RING_BYTES_PER_MARK`.
+    assert!((1..=1000 - 16).contains(&rig.feed.marks_omitted()), "{}", rig.feed.marks_omitted());
 }
 
 #[test]

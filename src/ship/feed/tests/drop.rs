@@ -25,7 +25,9 @@ fn one_marker_stands_where_the_lines_are_missing_dated_like_the_first_of_them() 
     rig.pass(Duration::from_millis(100));
     rig.put(b"two\nthr");
     rig.pass(Duration::from_millis(100));
+    assert!(!rig.feed.has_gap());
     assert_eq!(rig.discard(End::SpoolFull), (1, 4));
+    assert!(rig.feed.has_gap());
     rig.put(b"ee\nfour\n");
     assert_eq!(rig.discard(End::SpoolFull), (2, 11));
     rig.put(b"five\n");
