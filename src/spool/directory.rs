@@ -357,3 +357,6 @@ impl Directory {
         Ok(unlinkat(&place.root, run_name(self.run), AtFlags::REMOVEDIR).or_else(gone)?)
     }
 }
+
+#[cfg(test)]
+mod tests;

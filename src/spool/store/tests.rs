@@ -3,6 +3,7 @@
 mod care;
 mod damage;
 mod disk;
+mod gone;
 mod random;
 mod way;
 
@@ -363,4 +364,20 @@ fn a_spool_that_is_full_of_what_is_done_makes_room() {
         assert!(events.iter().any(|event| matches!(event, Event::Freed { .. })), "{events:?}");
         rig.store(entry(0, 3, next_bytes), false);
     }
+}
+
+#[test]
+fn a_segment_of_which_all_is_done_goes_once_half_of_the_spool_is_used_and_not_before() {
+    for (bytes, freed) in [(1000, true), (400, false)] {
+        let mut rig = Rig::on(Disk::default(), SyncPolicy::Never, 1900);
+        let id = rig.store(entry(0, 1, bytes), false);
+        let events = rig.ask(Request::Done(id));
+        assert_eq!(events.iter().any(|event| matches!(event, Event::Freed { .. })), freed, "{events:?}");
+    }
+    // What is not all done stays the current one.
+    let mut rig = Rig::on(Disk::default(), SyncPolicy::Never, 1900);
+    let id = rig.store(entry(0, 1, 400), false);
+    rig.store(entry(0, 2, 400), false);
+    rig.ask(Request::Done(id));
+    assert_eq!(rig.store.append.current, Some(0));
 }

@@ -1,0 +1,72 @@
+//! Segments, and the directory, that somebody removes while they are used.
+
+use std::io;
+
+use super::*;
+
+fn not_found() -> io::Result<Outcome> {
+    Err(io::ErrorKind::NotFound.into())
+}
+
+fn freed(events: &[Event]) -> usize {
+    events.iter().filter(|event| matches!(event, Event::Freed { .. })).count()
+}
+
+#[test]
+fn a_segment_that_is_written_to_is_not_forgotten_before_the_write_has_found_out() {
+    let mut rig = Rig::new(SyncPolicy::Never);
+    rig.request_store(entry(0, 0, 300), true);
+    rig.submit();
+    let created = rig.disk.complete(0, Fault::None).unwrap();
+    rig.store.completed(created, rig.now);
+    rig.submit();
+    rig.store.checked(own(0), not_found());
+    assert!(rig.store.segment(own(0)).is_some());
+    rig.settle();
+    assert_eq!(freed(&rig.events()), 0);
+    // Of another error nothing is known.
+    rig.store.checked(own(0), Err(io::ErrorKind::PermissionDenied.into()));
+    assert!(rig.store.segment(own(0)).is_some());
+    rig.store.checked(own(0), not_found());
+    assert!(rig.store.segment(own(0)).is_none());
+    assert_eq!(freed(&rig.events()), 1);
+}
+
+#[test]
+fn an_empty_segment_that_is_gone_frees_nothing() {
+    let mut rig = Rig::new(SyncPolicy::Never);
+    rig.request_store(entry(0, 0, 300), true);
+    for fault in [Fault::None, Fault::TooLarge] {
+        rig.submit();
+        let completion = rig.disk.complete(0, fault).unwrap();
+        rig.store.completed(completion, rig.now);
+    }
+    rig.settle();
+    rig.events();
+    rig.store.checked(own(0), not_found());
+    assert!(rig.store.segment(own(0)).is_none());
+    assert_eq!(rig.events(), []);
+}
+
+#[test]
+fn a_segment_that_cannot_be_made_because_something_is_missing_has_the_others_looked_at() {
+    for (error, looks) in [(io::ErrorKind::NotFound, true), (io::ErrorKind::PermissionDenied, false)] {
+        let mut rig = Rig::new(SyncPolicy::Never);
+        rig.store(entry(0, 0, 300), true);
+        rig.store.append.rotate = true;
+        rig.request_store(entry(0, 1, 300), true);
+        assert_eq!(rig.store.next_op(rig.now), Some(Op::Create(own(1))));
+        rig.store.completed(Completion { lane: Lane::Append, result: Err(error.into()) }, rig.now);
+        let ops: Vec<_> = std::iter::from_fn(|| rig.store.next_op(rig.now)).collect();
+        assert_eq!(ops.contains(&Op::Check(own(0))), looks, "{error:?}: {ops:?}");
+    }
+}
+
+#[test]
+fn that_the_directory_was_removed_is_said_once() {
+    let mut rig = Rig::new(SyncPolicy::Never);
+    rig.store.created(own(0), Ok(Outcome::FinishedAgain));
+    assert!(rig.store.next_notice().is_some_and(|notice| notice.contains("is made again")));
+    rig.store.created(own(1), Ok(Outcome::FinishedAgain));
+    assert_eq!(rig.store.next_notice(), None);
+}
