@@ -107,6 +107,39 @@ fn parts_that_the_disk_refuses_at_the_end_are_found_there_as_the_whole() {
     assert_eq!((desk.core.spooled_of(0).lines, desk.ended(0, End::Shutdown), desk.done.len()), (4, 0, 0));
 }
 
+/// A body that an ended run left, of these events.
+fn left(texts: &[&str]) -> Arc<Entry> {
+    let mut batch = OpenBatch::new(&Head::new("group", "stream-0"));
+    for text in texts {
+        batch.push(&Record { text, raw_bytes: 5, line: 0, begins: true, ends: true }, WALL_MS).unwrap();
+    }
+    let address = Arc::new(Address { group: "group".into(), stream: "stream-0".into(), ..Address::default() });
+    Parcel::new(batch.close(), Label { address, sequence: 0, serial: false, gzip: false }, |json| json).entry
+}
+
+#[test]
+fn a_suspect_that_an_ended_run_left_is_settled_at_the_end_and_not_before() {
+    let mut desk = durable(1);
+    let entry = left(&["bad"]);
+    let adopted = Event::Adopted { run: 1, entries: 1, count: entry.count(), bytes: 100 };
+    desk.core.spooled(adopted, desk.now, WALL_MS);
+    desk.act();
+    assert!(matches!(desk.asked.pop_front(), Some(Request::Load { .. })));
+    let loaded = Event::Loaded { id: EntryId { run: 1, ..id(77) }, entry: Box::new((*entry).clone()) };
+    desk.core.spooled(loaded, desk.now, WALL_MS);
+    assert_eq!(desk.act(), ["bad"]);
+    desk.answer("bad", invalid());
+    desk.act();
+    desk.asked.clear();
+    assert!(desk.core.disk_is_empty(desk.now));
+    let invalid = |desk: &Desk| desk.core.adopted_ledger().ended(End::Invalid).lines;
+    desk.core.settle_unproven(|_| true, desk.now);
+    assert_eq!(invalid(&desk), 0, "more of that run may come");
+    desk.core.drain(desk.now);
+    desk.core.settle_unproven(|_| false, desk.now);
+    assert_eq!(invalid(&desk), 1);
+}
+
 #[test]
 fn what_an_ended_run_left_is_taken_apart_like_any_other() {
     let mut desk = durable(1);
@@ -117,13 +150,7 @@ fn what_an_ended_run_left_is_taken_apart_like_any_other() {
         desk.act();
     }
     // One that comes from another run's spool.
-    let mut batch = OpenBatch::new(&Head::new("group", "stream-0"));
-    for text in ["x", "bad", "y", "z"] {
-        batch.push(&Record { text, raw_bytes: 5, line: 0, begins: true, ends: true }, WALL_MS).unwrap();
-    }
-    let address = Arc::new(Address { group: "group".into(), stream: "stream-0".into(), ..Address::default() });
-    let entry =
-        Parcel::new(batch.close(), Label { address, sequence: 0, serial: false, gzip: false }, |json| json).entry;
+    let entry = left(&["x", "bad", "y", "z"]);
     let adopted = Event::Adopted { run: 1, entries: 1, count: entry.count(), bytes: 100 };
     desk.core.spooled(adopted, desk.now, WALL_MS);
     desk.answer("f0", ok());

@@ -83,6 +83,18 @@ fn what_was_tried_does_not_keep_a_slow_stream_from_taking_more_and_what_was_not_
 }
 
 #[test]
+fn a_slow_stream_that_has_nothing_else_to_try_waits() {
+    for (text, next) in [("x", None), ("x | y", Some("x"))] {
+        let mut desk = Desk::new(1, options(1, 1));
+        desk.offer(0, text);
+        let sent = desk.act().concat();
+        desk.core.streams[0].refusals.slow = true;
+        desk.answer(&sent, invalid());
+        assert_eq!(desk.act().first().map(String::as_str), next, "{text}");
+    }
+}
+
+#[test]
 fn a_slow_stream_keeps_no_more_bodies_than_its_bound() {
     let mut desk = slow("x | y | z", options(1, 1));
     let mut at_ms = 2_000;
