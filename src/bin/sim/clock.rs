@@ -65,6 +65,10 @@ impl<E> Queue<E> {
         self.next += 1;
     }
 
+    pub fn retain(&mut self, mut which: impl FnMut(&E) -> bool) {
+        self.heap.retain(|Reverse(timed)| which(&timed.event));
+    }
+
     pub fn next_at(&self) -> Option<Duration> {
         self.heap.peek().map(|Reverse(timed)| timed.at)
     }

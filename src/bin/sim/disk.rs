@@ -88,6 +88,15 @@ impl Disk {
         self.bad.retain(|bad| bad.from != phase.from || bad.fault != phase.fault);
     }
 
+    pub fn calm(&mut self) {
+        self.bad.clear();
+        self.room_bytes = usize::MAX;
+    }
+
+    pub fn has_segments(&self) -> bool {
+        self.files.keys().any(|(_, name)| name.ends_with(".seg"))
+    }
+
     pub fn has_files(&self) -> bool {
         self.files.values().any(|file| !file.bytes.is_empty())
     }

@@ -18,6 +18,8 @@ use crate::world::{Run, Summary, World};
 const SPOOL_END_WAIT: Duration = Duration::from_millis(500);
 /// A delivery is noted on a healthy disk by then, so that a crash does not double it.
 const NOTED_AFTER: Duration = Duration::from_secs(2);
+/// What a slow or failing disk still costs when it is well again.
+const LATE_MAX: Duration = Duration::from_secs(8);
 
 impl World<'_> {
     /// kill -9, or worse: all memory is gone. What the children have not written is written by those of the next run.
@@ -38,22 +40,22 @@ impl World<'_> {
         if let Some(spool) = run.spool {
             spool.kill(&mut self.disk);
         }
-        let mut noted_until = self.clock.now.saturating_sub(NOTED_AFTER);
+        let mut noted_until = self.noted_until();
         if fault == Fault::PowerLost {
             self.disk.lose_power();
             noted_until = Duration::ZERO;
             self.watch.power_lost = true;
             self.watch.may_lose_spooled |= self.plan.spool.is_some_and(|spool| spool.sync != SyncPolicy::Always);
         }
-        self.watch.not_noted(if self.watch.disk_failed { Duration::ZERO } else { noted_until });
+        self.watch.not_noted(noted_until, run.tickets.into_values());
         self.clock.now += Duration::from_millis(self.random.u64(1..5000));
         Ok(profiles)
     }
 
     pub fn finish(&mut self, mut run: Run, gave_up: bool) -> Result<(), String> {
-        if !self.end_spool(&mut run)? || self.watch.disk_failed {
-            self.watch.not_noted(Duration::ZERO);
-        }
+        self.end_spool(&mut run)?;
+        let noted_until = self.noted_until();
+        self.watch.not_noted(noted_until, std::mem::take(&mut run.tickets).into_values());
         let ledgers = run.pump.ledgers();
         let wrong_name = self.plan.phases.iter().any(|phase| phase.fault == Fault::WrongName);
         let ending = Ending {
@@ -84,17 +86,29 @@ impl World<'_> {
         check::check_adopted(&ledgers.adopted, &self.watch)
     }
 
-    /// True: it ended by itself.
-    fn end_spool(&mut self, run: &mut Run) -> Result<bool, String> {
+    /// What was done before is noted on disk, unless that lost its power.
+    fn noted_until(&self) -> Duration {
+        let mut until = self.clock.now.saturating_sub(NOTED_AFTER);
+        // Again, as they may overlap.
+        for _ in &self.bad_disk {
+            for (from, to) in &self.bad_disk {
+                if *to + LATE_MAX > until {
+                    until = until.min(from.saturating_sub(NOTED_AFTER));
+                }
+            }
+        }
+        until
+    }
+
+    fn end_spool(&mut self, run: &mut Run) -> Result<(), String> {
         run.over = true;
-        let Some(spool) = &mut run.spool else { return Ok(true) };
+        let Some(spool) = &mut run.spool else { return Ok(()) };
         spool.send(Request::End);
         self.turn_spool(run);
         let until = self.clock.now + SPOOL_END_WAIT;
         while let Some(at) = self.queue.next_at().filter(|at| *at <= until) {
             if run.spool.as_ref().is_some_and(|spool| spool.is_over()) {
-                self.hear_spool(run)?;
-                return Ok(true);
+                return self.hear_spool(run).map(|_| ());
             }
             self.clock.now = self.clock.now.max(at);
             if let Some(happening) = self.queue.pop_due(at) {
@@ -107,7 +121,7 @@ impl World<'_> {
             // It is left behind.
             spool.kill(&mut self.disk);
         }
-        Ok(over)
+        Ok(())
     }
 
     /// All runs are over: what a reader finds.

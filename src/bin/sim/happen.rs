@@ -98,6 +98,14 @@ impl Happening {
 }
 
 impl Happening {
+    pub fn is_fault(&self) -> bool {
+        match self {
+            Happening::Begins(_) | Happening::ClockStep(_) | Happening::Kill(_) => true,
+            Happening::Await { what, .. } => what.is_fault(),
+            _ => false,
+        }
+    }
+
     fn is_answer(&self) -> bool {
         matches!(self, Happening::Answered { .. } | Happening::StreamCreated { .. } | Happening::GroupCreated { .. })
     }
@@ -119,7 +127,7 @@ impl World<'_> {
             Happening::Arrive { run: number, call, body } => self.arrive(run, number, call, body),
             Happening::Answered { call, body, answer, .. } => {
                 self.trace(|| format!("answer {} {answer:?}", body.words()));
-                self.watch.answered(&body, &answer, self.clock.now);
+                self.watch.answered(&body, &answer);
                 run.pump.answered(call, answer, now);
                 return Ok(true);
             }
@@ -196,6 +204,7 @@ impl World<'_> {
 
     fn begin(&mut self, run: &Run, phase: Phase) {
         if Fault::OF_DISKS.contains(&phase.fault) {
+            self.bad_disk.push((phase.from, phase.to));
             return self.disk.begin(phase);
         }
         if Fault::OF_FILES.contains(&phase.fault) {
@@ -203,7 +212,6 @@ impl World<'_> {
             if !struck.is_empty() {
                 self.watch.struck(struck);
                 self.watch.files_removed |= phase.fault == Fault::Removed;
-                self.watch.disk_failed = true;
                 self.met(&[phase.fault], run);
             }
             return;
@@ -223,8 +231,15 @@ impl World<'_> {
             run.ship_bell.ring();
         }
         for event in spool.events.iter().skip(told) {
-            if let Event::Stored { ticket, id, .. } = event {
-                self.watch.stored(&run.tickets[ticket], spool.run(), *id);
+            let (ticket, id) = match event {
+                Event::Stored { ticket, id, .. } => (ticket, Some(*id)),
+                Event::Refused { ticket, .. } => (ticket, None),
+                _ => continue,
+            };
+            let body = run.tickets.remove(ticket).expect("it was asked for");
+            match id {
+                Some(id) => self.watch.stored(&body, spool.run(0), id),
+                None => self.watch.not_stored(&body, self.clock.now),
             }
         }
         for later in later {
@@ -234,7 +249,6 @@ impl World<'_> {
             };
             self.queue.push(self.clock.now + after, happening);
         }
-        self.watch.disk_failed |= !met.is_empty();
         self.met(&met, run);
     }
 

@@ -101,6 +101,11 @@ impl Service {
         }
     }
 
+    pub fn calm(&mut self) {
+        self.bad.clear();
+        self.group_exists = true;
+    }
+
     /// How long a request takes to arrive.
     pub fn way(&mut self) -> Duration {
         self.latency.mul_f64(0.1 + self.random.f64())

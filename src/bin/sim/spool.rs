@@ -48,9 +48,9 @@ impl Spool {
         }
     }
 
-    /// The run's own.
-    pub fn run(&self) -> u64 {
-        self.runs[0]
+    /// By its number for ship: 0 is our own.
+    pub fn run(&self, number: u32) -> u64 {
+        self.runs[number as usize]
     }
 
     pub fn send(&mut self, request: Request) {

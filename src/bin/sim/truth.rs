@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::time::Duration;
 
 use logpump::ledger::{Count, End};
 
@@ -29,8 +28,8 @@ pub struct Event {
     pub refused_alone: bool,
     /// In this run an answer for it was lost.
     pub maybe_stored: bool,
-    /// When it had its end.
-    pub ended_at: Duration,
+    /// When this run began, there was more than one of it, or one that had its end.
+    pub comes_again: bool,
     /// How often the service may have it beyond the first time.
     pub may_double: u32,
     /// What logpump was told of its end.
@@ -55,7 +54,7 @@ impl Event {
             sent_in: None,
             refused_alone: false,
             maybe_stored: false,
-            ended_at: Duration::ZERO,
+            comes_again: false,
             may_double: 0,
             end: None,
             stored: 0,

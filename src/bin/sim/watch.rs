@@ -11,6 +11,7 @@ use logpump::spool::wire::EntryId;
 
 use crate::body::{Body, Item};
 use crate::disk::Struck;
+use crate::on_disk::OnDisk;
 use crate::service;
 use crate::truth::Truth;
 
@@ -52,8 +53,6 @@ pub struct Watch {
     pub adopted_ends: [Count; End::ALL.len()],
     /// The wall clock was stepped back some time.
     pub clock_went_back: bool,
-    /// The disk did not do what it was asked to.
-    pub disk_failed: bool,
     pub power_lost: bool,
     /// Somebody removed files of the spool.
     pub files_removed: bool,
@@ -67,23 +66,6 @@ pub struct Watch {
     bodies: HashMap<u64, Rc<Body>>,
     /// Bodies that this run sent.
     sent: HashMap<u64, Sent>,
-}
-
-/// What lies in a segment: index and body.
-type Content = Vec<(u32, Rc<Body>)>;
-
-/// By run and segment.
-#[derive(Default)]
-struct OnDisk {
-    bodies: HashMap<(u64, u32), Content>,
-    /// What of them something happened to, by index; None: all.
-    spoiled: HashMap<(u64, u32), Option<HashSet<u32>>>,
-}
-
-impl OnDisk {
-    fn is_spoiled(&self, place: (u64, u32), index: u32) -> bool {
-        self.spoiled.get(&place).is_some_and(|some| some.as_ref().is_none_or(|some| some.contains(&index)))
-    }
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -200,32 +182,33 @@ impl Watch {
         }
         let log = &mut self.logs[body.log];
         let refused = log.invalid_in.contains(&self.run);
-        let (mut again, mut doubled) = (false, false);
+        let (mut resent, mut doubled) = (false, false);
         let seen = if own { &mut self.own[body.log] } else { &mut self.adopted };
         for index in body.events() {
             let event = &mut log.truth.events[index as usize];
             let what = || format!("event {index} of log stream {}", body.log);
-            // What was delivered may not have been noted before the crash. A body's parts are noted together: at the end
+            // What was delivered may lie on disk, and not be noted there as done. A body's parts are noted together: at the end
             // those that are left are stored, and only then is the whole done with.
             let in_parts = log.parted.contains(&body.run) && body.run < self.run;
-            let not_noted = event.ended_at == Duration::MAX && event.sent_in != Some(self.run);
-            if event.flying && !in_parts {
+            let again = body.run < self.run && (in_parts || event.comes_again);
+            if event.flying && !again {
                 return Err(format!("{} is sent while it flies", what()));
             }
+            event.may_double += u32::from(event.flying);
             match event.end {
-                Some(_) if body.run < self.run && (in_parts || not_noted) => {
+                Some(_) if again => {
                     event.may_double += 1;
                     event.end = None;
                 }
                 Some(end) => return Err(format!("{} is sent after its end {end:?}", what())),
                 None => {}
             }
-            seen.uncertain += u64::from(in_parts);
+            seen.uncertain += u64::from(again);
             let before = event.sent_in.replace(self.run) == Some(self.run);
-            if before && event.body != body.hash && !refused && !in_parts {
+            if before && event.body != body.hash && !refused && !again {
                 return Err(format!("{} is sent in another body than before", what()));
             }
-            again |= before;
+            resent |= before;
             doubled |= event.maybe_stored;
             (event.body, event.flying) = (body.hash, true);
         }
@@ -240,9 +223,9 @@ impl Watch {
         if body.events().next().is_none() {
             let whole = log.bodies.get(&(body.run, body.sequence)).is_none_or(|whole| whole.hash == body.hash);
             seen.uncertain += if whole { 0 } else { body.items.len() as u64 };
-            (again, doubled) = (before.is_some(), before.is_some_and(|before| before.lost));
+            (resent, doubled) = (before.is_some(), before.is_some_and(|before| before.lost));
         }
-        seen.retries += u64::from(again);
+        seen.retries += u64::from(resent);
         seen.duplicates += if doubled { body.items.len() as u64 } else { 0 };
         for other in log.unsettled.iter().filter(|other| other.hash != body.hash) {
             if body.first_ms() > other.last_ms() || other.first_ms() > body.last_ms() {
@@ -276,7 +259,7 @@ impl Watch {
     }
 
     /// The answer is handed to logpump.
-    pub fn answered(&mut self, body: &Body, answer: &Answer, now: Duration) {
+    pub fn answered(&mut self, body: &Body, answer: &Answer) {
         let log = &mut self.logs[body.log];
         for (place, item) in body.items.iter().enumerate() {
             let Item::Event(index) = item else { continue };
@@ -291,7 +274,7 @@ impl Watch {
                     if body.run < self.run {
                         self.adopted_ends[end as usize] += Count::new(u64::from(ends_line), u64::from(event.raw_bytes));
                     }
-                    (event.end, event.ended_at) = (Some(end), now);
+                    event.end = Some(end);
                 }
                 Answer::Unavailable { lost: true, .. } => {
                     event.maybe_stored = true;
@@ -312,10 +295,27 @@ impl Watch {
         }
     }
 
-    /// The spool may not have noted what was delivered from then on: it may come again.
-    pub fn not_noted(&mut self, from: Duration) {
-        let events = self.logs.iter_mut().flat_map(|log| &mut log.truth.events);
-        events.filter(|event| event.ended_at >= from).for_each(|event| event.ended_at = Duration::MAX);
+    /// logpump has ended, or was killed. The spool may not have noted what was done from then on, nor answered what it was
+    /// given last.
+    pub fn not_noted(&mut self, from: Duration, unanswered: impl Iterator<Item = Rc<Body>>) {
+        self.on_disk.loose.extend(unanswered.map(|body| (body, Duration::MAX)));
+        self.on_disk.forget_done(from);
+        self.expect_again();
+    }
+
+    /// Of which events the spool has more than one, or one though it had its end.
+    fn expect_again(&mut self) {
+        let mut copies: HashMap<(usize, u32), u32> = HashMap::new();
+        for body in self.on_disk.not_noted() {
+            body.events().for_each(|event| *copies.entry((body.log, event)).or_default() += 1);
+        }
+        for (index, log) in self.logs.iter_mut().enumerate() {
+            for (event, it) in log.truth.events.iter_mut().enumerate() {
+                // Once is what is expected of one that has no end.
+                let expected = u32::from(it.end.is_none());
+                it.comes_again = copies.get(&(index, event as u32)).is_some_and(|copies| *copies > expected);
+            }
+        }
     }
 
     /// The spool says that it has this, in this run's files.
@@ -330,13 +330,36 @@ impl Watch {
         self.on_disk.bodies.entry(place).or_default().push((id.index, body.clone()));
     }
 
+    /// It was refused: what was written of it may be whole all the same, and is noted as done.
+    pub fn not_stored(&mut self, body: &Rc<Body>, now: Duration) {
+        self.on_disk.loose.push((body.clone(), now));
+    }
+
+    /// The spool is told that this is done with.
+    pub fn done(&mut self, run: u64, id: EntryId, now: Duration) {
+        self.on_disk.done.insert((run, id.segment, id.index), now);
+    }
+
+    /// It was taken back before it was known to be stored: logpump has it in memory, and that does not count as stored.
+    pub fn unwanted(&mut self, run: u64, id: EntryId) {
+        let place = (run, id.segment);
+        self.on_disk.unwanted.insert((run, id.segment, id.index));
+        let here = self.on_disk.bodies.get(&place).into_iter().flatten();
+        for body in here.filter(|(index, _)| *index == id.index).map(|(_, body)| body) {
+            let is_stored = self.on_disk.is_wanted_somewhere(body.hash);
+            for event in body.events() {
+                self.logs[body.log].truth.events[event as usize].spooled &= is_stored;
+            }
+        }
+    }
+
     /// Something happened to these files of the spool.
     pub fn struck(&mut self, files: Vec<Struck>) {
         for Struck { run, name, entries } in files {
-            let Some(segment) = name.strip_suffix(".seg") else {
-                self.not_noted(Duration::ZERO);
-                continue;
-            };
+            if let Some(segment) = name.strip_suffix(".done") {
+                self.on_disk.unread_journals.insert((run, segment.parse().expect("a segment's name is a number")));
+            }
+            let Some(segment) = name.strip_suffix(".seg") else { continue };
             let place = (run, segment.parse().expect("a segment's name is a number"));
             let spoiled = self.on_disk.spoiled.entry(place).or_insert(Some(HashSet::new()));
             match (entries, &mut *spoiled) {
@@ -349,6 +372,7 @@ impl Watch {
                 }
             }
         }
+        self.expect_again();
     }
 
     /// logpump is told that this is not there any more.
@@ -387,7 +411,7 @@ impl Watch {
     }
 
     /// logpump calls this too old, and does not send it.
-    pub fn too_old(&mut self, entry: &Entry, true_ms: i64, now: Duration) -> Result<(), String> {
+    pub fn too_old(&mut self, entry: &Entry, true_ms: i64) -> Result<(), String> {
         if entry.last_ms >= true_ms - AGE_MS_MAX {
             return Err(format!("what ends at {} is called too old, though the service would take it", entry.last_ms));
         }
@@ -399,7 +423,7 @@ impl Watch {
                 self.adopted_ends[End::TooOld as usize] += Count::new(u64::from(truth.ends_line(index)), bytes);
             }
             let event = &mut truth.events[index as usize];
-            (event.end, event.ended_at) = (Some(End::TooOld), now);
+            event.end = Some(End::TooOld);
         }
         Ok(())
     }

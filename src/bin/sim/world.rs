@@ -14,7 +14,6 @@ use logpump::ship::core::{self, Action, View};
 use logpump::ship::pump::{self, Pump};
 use logpump::ship::{Stream, Treatment};
 use logpump::spool::entry::Address;
-use logpump::spool::wire::{Event, Request};
 use logpump::sys::bell::Bell;
 
 use crate::awaited::{AWAITED_MAX, Awaited};
@@ -78,6 +77,8 @@ pub struct World<'a> {
     pub clock: Clock,
     pub queue: Queue<Happening>,
     pub awaited: Vec<Awaited>,
+    /// From when to when the disk was slow, or failed, as a whole.
+    pub bad_disk: Vec<(Duration, Duration)>,
     pub service: Service,
     pub disk: Disk,
     pub watch: Watch,
@@ -106,6 +107,7 @@ pub fn simulate(plan: &Plan, cover: &mut Coverage) -> Result<Summary, String> {
         clock: Clock::new(),
         queue: Queue::new(),
         awaited: Vec::new(),
+        bad_disk: Vec::new(),
         service: Service::new(plan),
         disk: Disk::new(plan.seed),
         watch: Watch::new(GROUP.to_owned()),
@@ -128,12 +130,6 @@ pub fn simulate(plan: &Plan, cover: &mut Coverage) -> Result<Summary, String> {
     world.live().map_err(|what| format!("{what} (at {:?}, turn {})", world.clock.now, world.turns))
 }
 
-/// What is booked as too old.
-fn too_old(pump: &mut Pump) -> u64 {
-    let ledgers = pump.ledgers();
-    ledgers.own.iter().chain([&ledgers.adopted]).map(|ledger| ledger.ended(End::TooOld).bytes).sum()
-}
-
 impl World<'_> {
     fn live(&mut self) -> Result<Summary, String> {
         let mut profiles = self.plan.streams.clone();
@@ -151,17 +147,35 @@ impl World<'_> {
                 Outcome::GaveUp => break self.finish(run, true)?,
             }
         }
-        // What is on disk is somebody's to deliver, unless it cannot be.
-        if self.plan.spool.is_some() {
-            profiles.iter_mut().for_each(|profile| profile.lines = 0);
-            self.clock.now = self.clock.now.max(self.plan.calm_at);
+        // What is on disk is somebody's to deliver, unless it cannot be: of runs that have nothing else to do, and whose
+        // last has nothing in its way.
+        profiles.iter_mut().for_each(|profile| profile.lines = 0);
+        let mut is_calm = false;
+        // Bounded, as above.
+        while self.disk.has_segments() {
             let mut run = self.start(number, &profiles, true);
-            while let Outcome::Killed(_) = self.turn_until_over(&mut run)? {
-                run.killed = None;
+            number += 1;
+            match self.turn_until_over(&mut run)? {
+                Outcome::Killed(fault) => drop(self.crash(run, &profiles, fault)?),
+                Outcome::Over | Outcome::GaveUp => {
+                    self.finish(run, false)?;
+                    if is_calm && self.disk.has_segments() {
+                        return Err("segments are left, and nothing was in their way".into());
+                    }
+                    self.calm();
+                    is_calm = true;
+                }
             }
-            self.finish(run, false)?;
         }
         self.sum_up()
+    }
+
+    /// From now on nothing goes wrong.
+    fn calm(&mut self) {
+        self.awaited.clear();
+        self.queue.retain(|happening| !happening.is_fault());
+        self.service.calm();
+        self.disk.calm();
     }
 
     fn start(&mut self, number: u32, profiles: &[Profile], patient: bool) -> Run {
@@ -266,43 +280,6 @@ impl World<'_> {
         }
     }
 
-    pub fn hear_spool(&mut self, run: &mut Run) -> Result<bool, String> {
-        let Some(spool) = &mut run.spool else { return Ok(false) };
-        let mut heard = false;
-        while let Some(event) = spool.events.pop_front() {
-            heard = true;
-            let plan = self.plan;
-            if plan.trace {
-                match &event {
-                    Event::Loaded { id, entry } => {
-                        println!("loaded {id:?} {} of {}", entry.sequence, entry.address.stream)
-                    }
-                    event => println!("{event:?}"),
-                }
-            }
-            match &event {
-                Event::SetAside { run, what, count, .. } => self.watch.set_aside(*run == 0, what, *count)?,
-                Event::Gone { run, count, .. } => self.watch.gone(*run == 0, *count)?,
-                Event::NotLost { count, .. } => self.watch.not_lost(*count)?,
-                _ => {}
-            }
-            if run.over {
-                run.pump.spool_ended(event);
-                continue;
-            }
-            let old = match &event {
-                Event::Loaded { entry, .. } if self.watch.looks_old(entry, self.clock.wall_ms()) => Some(entry.clone()),
-                _ => None,
-            };
-            let before = old.as_ref().map(|_| too_old(&mut run.pump));
-            run.pump.spooled(event, self.clock.both());
-            if let Some(entry) = old.filter(|_| before != Some(too_old(&mut run.pump))) {
-                self.watch.too_old(&entry, self.clock.true_ms(), self.clock.now)?;
-            }
-        }
-        Ok(heard)
-    }
-
     fn perform(&mut self, run: &mut Run) -> Result<bool, String> {
         let number = run.number;
         let mut actions = 0;
@@ -345,23 +322,6 @@ impl World<'_> {
         if self.plan.trace {
             println!("{:12.6} run {} {}", self.clock.now.as_secs_f64(), self.watch.run, what());
         }
-    }
-
-    fn ask_spool(&mut self, run: &mut Run, request: Request) -> Result<(), String> {
-        let Some(spool) = &mut run.spool else { return Err("there is no spool to ask".into()) };
-        self.trace(|| match &request {
-            Request::Store { ticket, entry, keep } => {
-                format!("store {} of {}, ticket {ticket}, keep {keep}", entry.sequence, entry.address.stream)
-            }
-            request => format!("{request:?}"),
-        });
-        if let Request::Store { ticket, entry, .. } = &request {
-            run.tickets.insert(*ticket, self.watch.known(entry)?);
-        }
-        spool.send(request);
-        let at = self.clock.now + Duration::from_micros(self.random.u64(0..200));
-        self.queue.push(at, Happening::SpoolTurn { run: run.number });
-        Ok(())
     }
 
     /// Until a ring's wake-up, an answer or the time that was asked for.
