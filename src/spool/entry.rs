@@ -2,6 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use std::ops::{Add, AddAssign};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -63,5 +64,52 @@ impl Entry {
 
     pub fn memory_bytes(&self) -> usize {
         self.payload.len() + size_of_val(&self.raw_lengths[..]) + size_of_val(&self.pieces[..])
+    }
+
+    pub fn sum(&self) -> Sum {
+        Sum { entries: 1, memory_bytes: self.memory_bytes() as u64, count: self.count() }
+    }
+}
+
+/// What some entries are together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sum {
+    pub entries: u64,
+    /// As in memory, wherever they are.
+    pub memory_bytes: u64,
+    pub count: Count,
+}
+
+impl Sum {
+    /// What is left of it, nothing at least.
+    pub fn without(self, gone: Sum) -> Sum {
+        Sum {
+            entries: self.entries.saturating_sub(gone.entries),
+            memory_bytes: self.memory_bytes.saturating_sub(gone.memory_bytes),
+            count: self.count.without(gone.count),
+        }
+    }
+
+    /// As much of it as `all` has.
+    pub fn of(self, all: Sum) -> Sum {
+        self.without(self.without(all))
+    }
+}
+
+impl Add for Sum {
+    type Output = Sum;
+
+    fn add(self, other: Sum) -> Sum {
+        Sum {
+            entries: self.entries + other.entries,
+            memory_bytes: self.memory_bytes + other.memory_bytes,
+            count: self.count + other.count,
+        }
+    }
+}
+
+impl AddAssign for Sum {
+    fn add_assign(&mut self, other: Sum) {
+        *self = *self + other;
     }
 }

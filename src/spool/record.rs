@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::entry::{Address, Entry};
+use super::entry::{Address, Entry, Sum};
 use crate::batch::Piece;
 use crate::ledger::Count;
 use crate::limits::{BATCH_EVENTS_MAX, SPOOL_NAME_BYTES_MAX, SPOOL_PAYLOAD_BYTES_MAX};
@@ -53,6 +53,13 @@ pub struct Head {
 impl Head {
     fn tables_bytes(&self) -> usize {
         self.events as usize * LENGTH_BYTES + self.pieces as usize * PIECE_BYTES
+    }
+
+    /// The entry's, as `Entry::sum` has it.
+    pub fn sum(&self) -> Sum {
+        let tables_bytes = self.events as usize * size_of::<u32>() + self.pieces as usize * size_of::<Piece>();
+        let memory_bytes = u64::from(self.payload_bytes) + tables_bytes as u64;
+        Sum { entries: 1, memory_bytes, count: self.count }
     }
 
     /// The whole record's.
@@ -290,6 +297,7 @@ mod tests {
         let head = head(&bytes, FILE, 640).unwrap();
         assert_eq!((head.index, head.count, head.total_bytes()), (2, Count::new(2, 22), bytes.len() as u64));
         assert_eq!(entry(&head, &bytes), Some(an_entry()));
+        assert_eq!(head.sum(), an_entry().sum());
     }
 
     #[test]

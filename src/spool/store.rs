@@ -19,9 +19,9 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use super::entry::Sum;
 use super::record::File;
 use super::wire::{EntryId, Event, Request};
-use crate::ledger::Count;
 use crate::limits::{SPOOL_SEGMENT_BYTES_MAX, SPOOL_SEGMENT_BYTES_MIN, SPOOL_SEGMENTS};
 pub use op::{Completion, LANES, Lane, Op, Outcome};
 pub use segment::SegmentId;
@@ -119,7 +119,7 @@ impl Store {
             Request::Store { ticket, entry, keep } => self.append.queue(ticket, entry, keep),
             Request::Load { except } => self.load.queue(except),
             Request::Done(id) => self.done(id),
-            Request::Unwanted { id, key, count } => self.unwanted(id, key, count),
+            Request::Unwanted { id, key, sum } => self.unwanted(id, key, sum),
             Request::PutBack(id) => self.put_back(id),
             Request::End => self.ending = true,
         }
@@ -240,18 +240,18 @@ impl Store {
     }
 
     /// Done, though it may still count as what waits here.
-    fn unwanted(&mut self, id: EntryId, key: u64, count: Count) {
+    fn unwanted(&mut self, id: EntryId, key: u64, sum: Sum) {
         if self.load.held.contains_key(&id) {
             return self.done(id);
         }
         let segment = self.segment_mut(SegmentId { run: id.run, segment: id.segment });
         let Some(segment) = segment.filter(|segment| !segment.done.has(id.index)) else {
-            self.events.push_back(Event::NotLost { key, count });
+            self.events.push_back(Event::NotLost { key, sum });
             return;
         };
-        segment.waiting.take(id.run, key, count);
+        segment.waiting.take(id.run, key, sum);
         if let Some(waiting) = self.scanned_already(id) {
-            waiting.take(id.run, key, count);
+            waiting.take(id.run, key, sum);
         }
         self.finish(id);
     }

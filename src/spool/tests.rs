@@ -227,10 +227,7 @@ fn a_directory_that_is_removed_while_it_is_used_is_made_again() {
         fs::remove_dir_all(&directory).unwrap();
         let id = rig.store(entry("s", 1, 10), false);
         let gone = rig.event(|event| matches!(event, Event::Gone { .. }));
-        assert_eq!(
-            gone,
-            Event::Gone { run: 0, key: entry("s", 0, 10).address.key(), count: entry("s", 0, 10).count() }
-        );
+        assert_eq!(gone, Event::Gone { run: 0, key: entry("s", 0, 10).address.key(), sum: entry("s", 0, 10).sum() });
         assert_ne!(id.segment, lost.segment);
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         let run = directory.join(&runs_in(&directory)[0]);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::entry::Entry;
+use super::entry::{Entry, Sum};
 use crate::ledger::Count;
 
 /// Names an entry on disk. `run` 0 is our own; adopted runs count from 1. Ordered as they were written.
@@ -25,8 +25,8 @@ pub enum Request {
     /// It has its end: never bring it again, in no run.
     Done(EntryId),
     /// The same of an entry that was stored without `keep` when ship had taken it back already: nothing of it is lost with
-    /// it. `key` and `count` as in `Event::Gone`.
-    Unwanted { id: EntryId, key: u64, count: Count },
+    /// it. `key` and `sum` as in `Event::Gone`.
+    Unwanted { id: EntryId, key: u64, sum: Sum },
     /// Ship no longer has it in memory: it may be loaded again.
     PutBack(EntryId),
     /// Make everything durable, close and end. Answered by Ended.
@@ -65,25 +65,25 @@ pub enum Event {
     /// All that ended runs had left has been announced.
     Searched,
     /// An entry of an adopted run, or bytes of it, that cannot be read: left where they are, under another name.
-    /// `count` is what `Adopted` (or, for our own run, Stored) had announced of it.
+    /// `sum` is what `Adopted` (or, for our own run, Stored) had announced of it.
     SetAside {
         run: u32,
         /// Whose it was (`Address::key`), in our own run.
         key: u64,
         what: String,
-        count: Count,
+        sum: Sum,
         bytes: u64,
     },
-    /// Somebody removed files of the spool: what of them was neither done nor with ship. `key` and `count` as above.
+    /// Somebody removed files of the spool: what of them was neither done nor with ship. `key` and `sum` as above.
     Gone {
         run: u32,
         key: u64,
-        count: Count,
+        sum: Sum,
     },
     /// Of our own run: this was told as lost before it was known to be unwanted.
     NotLost {
         key: u64,
-        count: Count,
+        sum: Sum,
     },
     /// So many bytes of the disk are free again.
     Freed {

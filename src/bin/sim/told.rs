@@ -49,9 +49,9 @@ impl World<'_> {
                 }
             }
             match &event {
-                Event::SetAside { run, what, count, .. } => self.watch.set_aside(*run == 0, what, *count)?,
-                Event::Gone { run, count, .. } => self.watch.gone(*run == 0, *count)?,
-                Event::NotLost { count, .. } => self.watch.not_lost(*count)?,
+                Event::SetAside { run, what, sum, .. } => self.watch.set_aside(*run == 0, what, sum.count)?,
+                Event::Gone { run, sum, .. } => self.watch.gone(*run == 0, sum.count)?,
+                Event::NotLost { sum, .. } => self.watch.not_lost(sum.count)?,
                 _ => {}
             }
             if run.over {

@@ -6,9 +6,9 @@ use std::time::Instant;
 use super::super::parcel::Parcel;
 use super::stream::{Delivery, Stream};
 use super::{Action, Core};
-use crate::ledger::{Count, End};
+use crate::ledger::End;
 use crate::limits::{ADOPTED_STREAMS_MAX, BACKLOG_AHEAD_BODIES, EVENT_AGE_MS_MAX};
-use crate::spool::entry::{Address, Entry};
+use crate::spool::entry::{Address, Entry, Sum};
 use crate::spool::wire::{EntryId, Request};
 
 impl Core {
@@ -88,6 +88,7 @@ impl Core {
         if index < self.own_streams {
             stream.disk.came_back(delivery.number);
             stream.disk.alone_count = stream.disk.alone_count.without(delivery.parcel.held());
+            stream.disk.alone_bytes = stream.disk.alone_bytes.saturating_sub(delivery.parcel.memory_bytes());
         } else {
             stream.disk.bytes += delivery.parcel.memory_bytes();
             self.disk.adopted_alone = self.disk.adopted_alone.without(delivery.parcel.held());
@@ -114,36 +115,43 @@ impl Core {
             // What else was counted there cannot be read any more.
             self.disk.alone = 0;
             for index in 0..self.own_streams {
-                self.streams[index].disk.alone = self.disk.pending_for_room(index);
+                self.streams[index].disk.lose_all(self.disk.pending_for_room(index));
             }
         }
         self.disk.nothing_but = except;
     }
 
-    /// It was on disk alone, and is not there any more.
-    pub(super) fn unreadable(&mut self, run: u32, key: u64, count: Count) {
-        let of = |alone: Count| Count::new(count.lines.min(alone.lines), count.bytes.min(alone.bytes));
+    /// It was on disk alone, and is not there any more: nobody waits for it.
+    pub(super) fn unreadable(&mut self, run: u32, key: u64, sum: Sum) {
         if run > 0 {
-            let count = of(self.disk.adopted_alone);
-            self.disk.adopted_alone = self.disk.adopted_alone.without(count);
-            self.adopted.ledger.book(End::Unreadable, count);
-        } else if let Some(stream) = self.streams[..self.own_streams].iter_mut().find(|own| own.address.key() == key) {
+            let all = Sum { entries: self.disk.alone, memory_bytes: 0, count: self.disk.adopted_alone };
+            let lost = sum.of(all);
+            self.disk.alone -= lost.entries;
+            self.disk.adopted_alone = self.disk.adopted_alone.without(lost.count);
+            self.adopted.ledger.book(End::Unreadable, lost.count);
+        } else if let Some(index) = self.own_stream_of(key) {
             // A cut line counts where its last piece is booked, and so do the others of its pieces here.
-            let lost = of(stream.disk.alone_count);
-            stream.disk.alone_count = stream.disk.alone_count.without(lost);
-            stream.books.ledger.book(End::Unreadable, lost);
-            stream.disk.told_too_much += count.without(lost);
+            let pending = self.disk.pending_for_room(index);
+            let Stream { disk, books, .. } = &mut self.streams[index];
+            let lost = disk.lose(sum, pending);
+            books.ledger.book(End::Unreadable, lost.count);
+            self.disk.alone = self.disk.alone.saturating_sub(lost.entries);
         }
     }
 
     /// Of what was told as lost, this was in memory: either it was not booked, for there was not so much on disk alone,
     /// or in the place of something else.
-    pub(super) fn not_lost(&mut self, key: u64, count: Count) {
-        let own = self.streams[..self.own_streams].iter_mut().find(|own| own.address.key() == key);
-        let Some(Stream { disk, books, .. }) = own else { return };
-        let booked = count.without(disk.told_too_much);
-        disk.told_too_much = disk.told_too_much.without(count);
-        disk.alone_count += books.ledger.unbook(End::Unreadable, booked);
+    pub(super) fn not_lost(&mut self, key: u64, sum: Sum) {
+        let Some(index) = self.own_stream_of(key) else { return };
+        let Stream { disk, books, .. } = &mut self.streams[index];
+        let found = disk.find(sum);
+        disk.alone_count += books.ledger.unbook(End::Unreadable, found.count);
+        self.disk.alone += found.entries;
+        self.disk.nothing_but = None;
+    }
+
+    fn own_stream_of(&self, key: u64) -> Option<usize> {
+        self.streams[..self.own_streams].iter().position(|own| own.address.key() == key)
     }
 
     fn own_stream(&self, id: EntryId, address: &Address) -> Option<usize> {

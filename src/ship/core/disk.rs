@@ -10,7 +10,7 @@ use super::silence::Silence;
 use super::stream::Delivery;
 use super::{Action, Core};
 use crate::ledger::{Count, Ledger};
-use crate::spool::entry::Entry;
+use crate::spool::entry::{Entry, Sum};
 use crate::spool::wire::{EntryId, Refusal, Request};
 
 #[derive(Debug, Clone, Copy)]
@@ -65,7 +65,7 @@ pub(super) enum What {
     /// What a call has in its hands, in case that its answer never comes.
     Call(usize),
     /// It was taken back meanwhile: what the spool counts of it.
-    Taken(Count),
+    Taken(Sum),
 }
 
 /// Why a body goes to the disk.
@@ -235,6 +235,7 @@ impl Core {
     pub(super) fn left_on_disk(&mut self, stream: usize, delivery: &Delivery) {
         if stream < self.own_streams {
             self.streams[stream].disk.alone_count += delivery.parcel.held();
+            self.streams[stream].disk.alone_bytes += delivery.parcel.memory_bytes();
         } else {
             self.disk.adopted_alone += delivery.parcel.held();
         }

@@ -7,8 +7,8 @@ use std::time::Instant;
 use super::super::notice::Notice;
 use super::disk::What;
 use super::{Action, Core};
-use crate::ledger::Count;
 use crate::limits::{SPOOL_ANSWER_WAIT, SPOOL_ANSWER_WAIT_AT_END};
+use crate::spool::entry::Sum;
 use crate::spool::wire::{EntryId, Request};
 
 #[derive(Default)]
@@ -49,12 +49,12 @@ impl Core {
         for at in 0..self.disk.pending.len() {
             let pending = &mut self.disk.pending[at];
             let stream = pending.stream;
-            let count = match &pending.what {
-                What::Body(delivery, _) => delivery.parcel.entry.count(),
-                What::Taken(count) => *count,
-                What::Call(_) => Count::default(),
+            let sum = match &pending.what {
+                What::Body(delivery, _) => delivery.parcel.entry.sum(),
+                What::Taken(sum) => *sum,
+                What::Call(_) => Sum::default(),
             };
-            if let What::Body(delivery, purpose) = std::mem::replace(&mut pending.what, What::Taken(count)) {
+            if let What::Body(delivery, purpose) = std::mem::replace(&mut pending.what, What::Taken(sum)) {
                 self.disk.pending_bytes -= delivery.parcel.memory_bytes();
                 self.streams[stream].disk.was_not_stored(&delivery, purpose);
                 self.streams[stream].put_back(delivery);
@@ -73,11 +73,11 @@ impl Core {
     }
 
     /// What was taken back is not wanted there any more. A Load that is under way may have found it.
-    pub(super) fn stored_in_vain(&mut self, stream: usize, id: EntryId, count: Count) {
+    pub(super) fn stored_in_vain(&mut self, stream: usize, id: EntryId, sum: Sum) {
         if self.disk.loading.is_some() {
             self.disk.silence.in_vain.insert(id);
         }
         let key = self.streams[stream].address.key();
-        self.outbox.push_back(Action::Spool(Request::Unwanted { id, key, count }));
+        self.outbox.push_back(Action::Spool(Request::Unwanted { id, key, sum }));
     }
 }

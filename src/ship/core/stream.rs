@@ -9,7 +9,7 @@ use super::creation::Existence;
 use super::disk::Purpose;
 use super::refused::{Refusals, Trial, Whole};
 use crate::ledger::Count;
-use crate::spool::entry::Address;
+use crate::spool::entry::{Address, Sum};
 use crate::spool::wire::EntryId;
 
 pub(super) struct Stream {
@@ -55,8 +55,10 @@ pub(super) struct OnDisk {
     pub storing: VecDeque<u64>,
     /// What these stand for, as far as they are on disk already; lines in pieces are counted by `SplitLines`.
     pub alone_count: Count,
+    /// Their part of `bytes`, as far as they are on disk already.
+    pub alone_bytes: usize,
     /// What was told as lost beyond that.
-    pub told_too_much: Count,
+    pub told_too_much: Sum,
 }
 
 impl OnDisk {
@@ -78,8 +80,45 @@ impl OnDisk {
 
     /// They come back in order, so the rest is younger.
     pub fn came_back(&mut self, number: u64) {
-        self.alone -= 1;
+        self.alone = self.alone.saturating_sub(1);
         self.alone_from = self.alone_from.max(number + 1);
+    }
+
+    /// What of it is on disk alone; of `alone`, so many are on their way there.
+    fn alone_sum(&self, pending: u64) -> Sum {
+        let (entries, memory_bytes) = (self.alone.saturating_sub(pending), self.alone_bytes as u64);
+        Sum { entries, memory_bytes, count: self.alone_count }
+    }
+
+    /// So much of what is there alone is not there any more, or as much of that as there was. Returns it.
+    pub fn lose(&mut self, told: Sum, pending: u64) -> Sum {
+        let lost = told.of(self.alone_sum(pending));
+        self.told_too_much += told.without(lost);
+        self.alone -= lost.entries;
+        self.alone_count = self.alone_count.without(lost.count);
+        self.forget_bytes(lost.memory_bytes as usize);
+        lost
+    }
+
+    /// Nothing is there alone any more, but what is on its way there.
+    pub fn lose_all(&mut self, pending: u64) {
+        self.alone = pending;
+        self.forget_bytes(self.alone_bytes);
+    }
+
+    fn forget_bytes(&mut self, bytes: usize) {
+        self.alone_bytes -= bytes;
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+
+    /// Of what `lose` was told, this was not there alone. Returns what it took too much.
+    pub fn find(&mut self, sum: Sum) -> Sum {
+        let found = sum.without(self.told_too_much);
+        self.told_too_much = self.told_too_much.without(sum);
+        self.alone += found.entries;
+        self.alone_bytes += found.memory_bytes as usize;
+        self.bytes += found.memory_bytes as usize;
+        found
     }
 }
 

@@ -32,12 +32,12 @@ impl Core {
                     self.outbox.push_back(Action::Say(Notice::Adopted { entries, lines: count.lines }));
                 }
             }
-            Event::SetAside { run, key, what, count, .. } => {
+            Event::SetAside { run, key, what, sum, .. } => {
                 self.outbox.push_back(Action::Say(Notice::SetAside { what }));
-                self.unreadable(run, key, count);
+                self.unreadable(run, key, sum);
             }
-            Event::Gone { run, key, count } => self.unreadable(run, key, count),
-            Event::NotLost { key, count } => self.not_lost(key, count),
+            Event::Gone { run, key, sum } => self.unreadable(run, key, sum),
+            Event::NotLost { key, sum } => self.not_lost(key, sum),
             Event::Freed { bytes } => {
                 self.disk.used_bytes = self.disk.used_bytes.saturating_sub(bytes);
                 self.disk.refused_until = None;
@@ -51,10 +51,8 @@ impl Core {
     /// The same after the end, when what is on disk alone was counted: some of that may not be there.
     pub fn spool_ended(&mut self, event: Event) {
         match event {
-            Event::SetAside { run, key, count, .. } | Event::Gone { run, key, count } => {
-                self.unreadable(run, key, count)
-            }
-            Event::NotLost { key, count } => self.not_lost(key, count),
+            Event::SetAside { run, key, sum, .. } | Event::Gone { run, key, sum } => self.unreadable(run, key, sum),
+            Event::NotLost { key, sum } => self.not_lost(key, sum),
             _ => {}
         }
     }
@@ -63,7 +61,7 @@ impl Core {
         self.disk.used_bytes += bytes;
         let Pending { stream, what, .. } = self.take_first_pending(ticket);
         match what {
-            What::Taken(count) => self.stored_in_vain(stream, id, count),
+            What::Taken(sum) => self.stored_in_vain(stream, id, sum),
             What::Body(mut delivery, purpose) => {
                 delivery.entry = Some(id);
                 let whole = delivery.whole.take();

@@ -9,9 +9,8 @@ use bytes::{Buf, Bytes};
 
 use super::load::Held;
 use super::{JOURNAL_ENTRY_BYTES, Op, Outcome, Segment, SegmentId, Store, SyncPolicy, own};
-use crate::ledger::Count;
 use crate::limits::SPOOL_VANISHED_MAX;
-use crate::spool::entry::Entry;
+use crate::spool::entry::{Entry, Sum};
 use crate::spool::record;
 use crate::spool::wire::{EntryId, Event, Refusal};
 
@@ -36,7 +35,7 @@ pub(super) struct Answer {
     /// This segment, up to here.
     pub after: Option<(u32, u64)>,
     /// What it is of, its stream, and what of it waits to be loaded.
-    stored: Option<(EntryId, u64, Count)>,
+    stored: Option<(EntryId, u64, Sum)>,
 }
 
 #[derive(Default)]
@@ -191,26 +190,26 @@ impl Store {
         let current = self.append.current.expect("a record is written to a segment");
         let bytes = total + JOURNAL_ENTRY_BYTES;
         let segment = self.segment_mut(own(current)).expect("the current segment is there");
-        let (at, count) = (segment.length, entry.count());
+        let (at, sum) = (segment.length, entry.sum());
         let id = EntryId { run: 0, segment: current, index: segment.entries };
         segment.length += total;
         segment.entries += 1;
         segment.announced += bytes;
         let key = entry.address.key();
         if !keep {
-            segment.waiting.add(0, key, count);
+            segment.waiting.add(0, key, sum);
         }
         let end = segment.length;
         self.used += total;
         if keep {
-            self.load.held.insert(id, Held { at, key, count, unreadable: false });
+            self.load.held.insert(id, Held { at, key, sum, unreadable: false });
         }
         self.dirtied(current, now);
         let after = (self.options.sync == SyncPolicy::Always).then_some((current, end));
         self.append.answers.push_back(Answer {
             event: Event::Stored { ticket, id, bytes },
             after,
-            stored: Some((id, key, if keep { Count::default() } else { count })),
+            stored: Some((id, key, if keep { Sum::default() } else { sum })),
         });
         self.answer();
     }

@@ -6,6 +6,7 @@ use std::io;
 
 use super::{Op, Outcome, SegmentId, Store};
 use crate::ledger::Count;
+use crate::spool::entry::Sum;
 use crate::spool::wire::Event;
 
 #[derive(Default)]
@@ -81,8 +82,8 @@ impl Store {
             self.events.push_back(Event::Freed { bytes: segment.announced });
         }
         self.census.segments += 1;
-        for (key, count) in segment.waiting.sums() {
-            self.lost(id.run, key, count);
+        for (key, sum) in segment.waiting.sums() {
+            self.lost(id.run, key, sum);
         }
         if !segment.scanned {
             self.announce(id.run);
@@ -96,14 +97,14 @@ impl Store {
         let gone: Vec<_> = self.load.held.iter().filter(|held| is_gone(&of(*held))).map(|(id, _)| *id).collect();
         for id in gone {
             if let Some(held) = self.load.held.remove(&id) {
-                self.lost(id.run, held.key, held.count);
+                self.lost(id.run, held.key, held.sum);
             }
         }
     }
 
-    pub(super) fn lost(&mut self, run: u32, key: u64, count: Count) {
-        self.census.count += count;
-        self.tell_of(run, Event::Gone { run, key, count });
+    pub(super) fn lost(&mut self, run: u32, key: u64, sum: Sum) {
+        self.census.count += sum.count;
+        self.tell_of(run, Event::Gone { run, key, sum });
     }
 
     pub(super) fn directory_was_gone(&mut self) {

@@ -11,8 +11,8 @@ use bytes::Bytes;
 
 use super::segment::Place;
 use super::{Op, Outcome, SegmentId, Store, SyncPolicy};
-use crate::ledger::Count;
 use crate::limits::{SPOOL_READS_MAX, SPOOL_READS_MAX_IN_BAD, SPOOL_RETRY, SPOOL_WINDOW_BYTES};
+use crate::spool::entry::Sum;
 use crate::spool::record::{self, Head};
 use crate::spool::recover::{self, Look};
 use crate::spool::wire::{EntryId, Event};
@@ -21,7 +21,7 @@ use crate::spool::wire::{EntryId, Event};
 pub(super) struct Held {
     pub at: u64,
     pub key: u64,
-    pub count: Count,
+    pub sum: Sum,
     /// What is on disk of it is damaged.
     pub unreadable: bool,
 }
@@ -112,18 +112,18 @@ impl Store {
         let Some(held) = self.load.held.remove(&id) else { return };
         let segment_id = SegmentId { run: id.run, segment: id.segment };
         if self.segment(segment_id).is_none() {
-            self.lost(id.run, held.key, held.count);
+            self.lost(id.run, held.key, held.sum);
             return;
         }
         if held.unreadable {
-            self.set_aside(segment_id, held.at, "an entry that cannot be read any more", (held.key, held.count), 0);
+            self.set_aside(segment_id, held.at, "an entry that cannot be read any more", (held.key, held.sum), 0);
             self.finish(id);
             return;
         }
         let Some(segment) = self.segment_mut(segment_id) else { return };
-        segment.waiting.add(id.run, held.key, held.count);
+        segment.waiting.add(id.run, held.key, held.sum);
         if let Some(waiting) = self.scanned_already(id) {
-            waiting.add(id.run, held.key, held.count);
+            waiting.add(id.run, held.key, held.sum);
         }
         let place = Place::new(segment_id, held.at);
         if place < self.load.frontier {
@@ -246,10 +246,10 @@ impl Store {
                 } else {
                     self.load.window = None;
                 }
-                let (key, count) = (head.address.key(), head.count);
-                self.load.held.insert(id, Held { at, key, count, unreadable: false });
+                let (key, sum) = (head.address.key(), head.sum());
+                self.load.held.insert(id, Held { at, key, sum, unreadable: false });
                 if let Some(segment) = self.segment_mut(segment_id) {
-                    segment.waiting.take(id.run, key, count);
+                    segment.waiting.take(id.run, key, sum);
                 }
                 self.go_on(behind, after);
                 self.load.requests.pop_front();
@@ -263,9 +263,9 @@ impl Store {
     fn spoiled(&mut self, id: EntryId, head: &Head, at: u64) {
         let segment_id = SegmentId { run: id.run, segment: id.segment };
         if let Some(segment) = self.segment_mut(segment_id) {
-            segment.waiting.take(id.run, head.address.key(), head.count);
+            segment.waiting.take(id.run, head.address.key(), head.sum());
         }
-        let of = (head.address.key(), head.count);
+        let of = (head.address.key(), head.sum());
         self.set_aside(segment_id, at, "a damaged entry", of, head.total_bytes());
         self.finish(id);
     }

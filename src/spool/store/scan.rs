@@ -8,8 +8,8 @@ use std::time::Instant;
 use super::load::{Step, read_window};
 use super::segment::{Bits, JOURNAL_ENTRY_BYTES, Run, Segment, Waiting, journalled};
 use super::{Found, Op, Outcome, SegmentId, Store};
-use crate::ledger::Count;
 use crate::limits::{SPOOL_PAYLOAD_BYTES_MAX, SPOOL_READS_MAX, SPOOL_RETRY, SPOOL_SCANS_MAX, SPOOL_SEGMENT_BYTES_MAX};
+use crate::spool::entry::Sum;
 use crate::spool::record::{FIXED_BYTES, File, HEAD_BYTES_MAX};
 use crate::spool::recover::{self, Look, Next, Why};
 use crate::spool::wire::{EntryId, Event, Refusal};
@@ -24,7 +24,6 @@ struct Scan {
     seen: Bits,
     next_index: u32,
     waiting: Waiting,
-    waiting_entries: u64,
     damage: Vec<(Range<u64>, Why)>,
 }
 
@@ -32,8 +31,8 @@ struct Scan {
 pub(super) struct Scans {
     queue: VecDeque<SegmentId>,
     current: Option<Scan>,
-    /// Of each adopted run: its entries that wait, and what is to be said after it was announced.
-    sums: Vec<(u64, Count, u64)>,
+    /// Of each adopted run: what of it waits, and its bytes; and what is to be said after it was announced.
+    sums: Vec<(Sum, u64)>,
     asides: Vec<Event>,
 }
 
@@ -65,7 +64,7 @@ impl Store {
             run.segments.insert(segment, segment_found);
         }
         self.runs.push(run);
-        self.scan.sums.resize(self.runs.len(), (0, Count::default(), 0));
+        self.scan.sums.resize(self.runs.len(), (Sum::default(), 0));
     }
 
     /// Damage stands where a record was.
@@ -121,7 +120,6 @@ impl Store {
             seen: Bits::default(),
             next_index: 0,
             waiting: Waiting::default(),
-            waiting_entries: 0,
             damage: if hopeless { vec![(0..segment.length, Why::Damaged)] } else { Vec::new() },
         };
         self.scan.current = Some(scan);
@@ -202,9 +200,8 @@ impl Store {
         self.note_finished(id);
         if first {
             let sums = &mut self.scan.sums[id.run as usize];
-            sums.0 += scan.waiting_entries;
-            sums.1 += scan.waiting.total();
-            sums.2 += announced;
+            sums.0 += scan.waiting.total();
+            sums.1 += announced;
             self.announce(id.run);
         }
     }
@@ -217,7 +214,7 @@ impl Store {
             return;
         }
         it.adopted = true;
-        let (entries, count, bytes) = self.scan.sums[run as usize];
+        let (Sum { entries, count, .. }, bytes) = self.scan.sums[run as usize];
         let asides = std::mem::take(&mut self.scan.asides);
         if entries > 0 || !asides.is_empty() {
             self.events.push_back(Event::Adopted { run, entries, count, bytes });
@@ -230,13 +227,13 @@ impl Store {
 
     /// A segment of a run is gone before the run was announced.
     pub(super) fn is_not_announced(&mut self, run: u32, bytes: u64) {
-        self.scan.sums[run as usize].2 -= bytes;
+        self.scan.sums[run as usize].1 -= bytes;
     }
 
     /// Says so, and has the bytes copied, unless the whole segment is kept.
-    pub(super) fn set_aside(&mut self, id: SegmentId, at: u64, why: &str, (key, count): (u64, Count), bytes: u64) {
+    pub(super) fn set_aside(&mut self, id: SegmentId, at: u64, why: &str, (key, sum): (u64, Sum), bytes: u64) {
         let what = format!("{} at {at}: {why}", self.name(id));
-        self.tell_of(id.run, Event::SetAside { run: id.run, key, what, count, bytes });
+        self.tell_of(id.run, Event::SetAside { run: id.run, key, what, sum, bytes });
         if bytes > 0 && self.segment(id).is_some_and(|segment| !segment.keep) {
             self.care.copies.push_back((id, at, bytes));
         }
@@ -280,8 +277,7 @@ impl Scan {
                 self.next_index = head.index + 1;
                 self.seen.add(head.index);
                 if !is_done(head.index) {
-                    self.waiting.add(run, head.address.key(), head.count);
-                    self.waiting_entries += 1;
+                    self.waiting.add(run, head.address.key(), head.sum());
                 }
             }
             Look::Damage(why) => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::ledger::Count;
+use crate::spool::entry::Sum;
 use crate::spool::record;
 
 /// Names a segment. Runs as in `EntryId`.
@@ -86,40 +86,40 @@ pub fn journalled(file: record::File, journal: &[u8]) -> impl Iterator<Item = u3
 /// Sums by stream (`Address::key`). Of adopted runs, which may have had any number of streams, there is one sum for all.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Waiting {
-    of: BTreeMap<u64, Count>,
+    of: BTreeMap<u64, Sum>,
 }
 
 /// The key of a sum for all streams.
 const ALL_STREAMS: u64 = 0;
 
 impl Waiting {
-    pub fn add(&mut self, run: u32, key: u64, count: Count) {
-        *self.of.entry(if run == 0 { key } else { ALL_STREAMS }).or_default() += count;
+    pub fn add(&mut self, run: u32, key: u64, one: Sum) {
+        *self.of.entry(if run == 0 { key } else { ALL_STREAMS }).or_default() += one;
     }
 
-    pub fn take(&mut self, run: u32, key: u64, count: Count) {
+    pub fn take(&mut self, run: u32, key: u64, one: Sum) {
         let key = if run == 0 { key } else { ALL_STREAMS };
-        let left = self.of.get(&key).map_or(Count::default(), |sum| sum.without(count));
-        if left == Count::default() {
+        let left = self.of.get(&key).map_or(Sum::default(), |sum| sum.without(one));
+        if left == Sum::default() {
             self.of.remove(&key);
         } else {
             self.of.insert(key, left);
         }
     }
 
-    pub fn total(&self) -> Count {
-        self.of.values().fold(Count::default(), |sum, count| sum + *count)
+    pub fn total(&self) -> Sum {
+        self.of.values().fold(Sum::default(), |all, sum| all + *sum)
     }
 
-    pub fn sums(&self) -> Vec<(u64, Count)> {
-        self.of.iter().map(|(key, count)| (*key, *count)).collect()
+    pub fn sums(&self) -> Vec<(u64, Sum)> {
+        self.of.iter().map(|(key, sum)| (*key, *sum)).collect()
     }
 
     /// What is here and not in `now`.
-    pub fn lost(&self, now: &Waiting) -> Vec<(u64, Count)> {
+    pub fn lost(&self, now: &Waiting) -> Vec<(u64, Sum)> {
         let left = |key: &u64| now.of.get(key).copied().unwrap_or_default();
-        let lost = self.of.iter().map(|(key, count)| (*key, count.without(left(key))));
-        lost.filter(|(_, count)| *count != Count::default()).collect()
+        let lost = self.of.iter().map(|(key, sum)| (*key, sum.without(left(key))));
+        lost.filter(|(_, sum)| *sum != Sum::default()).collect()
     }
 }
 

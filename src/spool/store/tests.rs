@@ -16,7 +16,7 @@ use super::*;
 use crate::batch::Piece;
 use crate::ledger::Count;
 use crate::limits::{SPOOL_READS_MAX, SPOOL_RETRY, SPOOL_SYNC_INTERVAL};
-use crate::spool::entry::{Address, Entry};
+use crate::spool::entry::{Address, Entry, Sum};
 use crate::spool::wire::Refusal;
 use disk::{Disk, Fault};
 
@@ -326,7 +326,7 @@ fn a_read_that_fails_for_a_minute_sets_its_entry_aside_and_no_other() {
     }
     rig.settle();
     match &rig.events()[..] {
-        [Event::SetAside { run: 0, count, .. }, Event::Loaded { entry, .. }] => {
+        [Event::SetAside { run: 0, sum: Sum { count, .. }, .. }, Event::Loaded { entry, .. }] => {
             assert_eq!((*count, entry.sequence), (COUNT, 1));
         }
         other => panic!("{other:?}"),

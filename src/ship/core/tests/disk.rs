@@ -11,6 +11,7 @@ mod silence;
 use super::ends::body_with_pieces;
 use super::*;
 use crate::limits::{EVENT_AGE_MS_MAX, WAITING_BODIES_PER_STREAM_MAX};
+use crate::spool::entry::Sum;
 use crate::spool::wire::{EntryId, Event};
 
 const WALL_MS: i64 = 1_700_000_000_000;
@@ -20,6 +21,12 @@ struct Kept {
     entry: Arc<Entry>,
     with_ship: bool,
     done: bool,
+}
+
+/// Of so many bodies of one line, each with a name of one letter.
+fn sum(bodies: u64) -> Sum {
+    let memory_bytes = bodies * (1 + size_of::<u32>() as u64);
+    Sum { entries: bodies, memory_bytes, count: Count::new(bodies, bodies * u64::from(RAW_BYTES)) }
 }
 
 /// A core, a spool and an account of both.

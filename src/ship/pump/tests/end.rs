@@ -3,6 +3,7 @@
 use super::*;
 use crate::ledger::Count;
 use crate::ship::core::DiskOptions;
+use crate::spool::entry::Sum;
 use crate::spool::wire::{EntryId, Refusal, Request};
 
 fn away() -> Answer {
@@ -111,7 +112,7 @@ fn a_spill_is_over_when_all_that_the_rings_brought_is_on_disk() {
     assert_eq!(spooled(&mut pump), [2, 2]);
     // Somebody has removed a file meanwhile.
     let key = Address { group: "/g".into(), stream: "s-1".into(), ..Address::default() }.key();
-    pump.spool_ended(Event::Gone { run: 0, key, count: Count::new(1, 7) });
+    pump.spool_ended(Event::Gone { run: 0, key, sum: Sum { count: Count::new(1, 7), ..Sum::default() } });
     assert_eq!(spooled(&mut pump), [2, 1]);
     assert_eq!(pump.ledgers().own[1].ended(End::Unreadable), Count::new(1, 7));
 }

@@ -68,7 +68,7 @@ fn a_segment_that_is_found_damaged_too_often_is_given_up() {
         rig.store.segment_mut(own(0)).unwrap().scans = scans;
         rig.disk.segment_bytes()[0] ^= 1;
         let events = rig.ask(Request::Load { except: vec![] });
-        let Some(Event::SetAside { count, what, .. }) = events.first() else { panic!("{events:?}") };
+        let Some(Event::SetAside { sum: Sum { count, .. }, what, .. }) = events.first() else { panic!("{events:?}") };
         assert_eq!(*count, Count::new(COUNT.lines * lost, COUNT.bytes * lost), "after {scans} scans");
         assert_eq!(what, "0000000000000001/00000000.seg at 0: no record");
         assert_eq!(rig.store.segment(own(0)).unwrap().scans, scans + 1);

@@ -40,7 +40,7 @@ fn fate(rig: &mut Rig) -> Fate {
                     rig.store.request(Request::Done(id));
                 }
                 Event::Adopted { count, .. } => fate.adopted += count,
-                Event::SetAside { count, bytes, .. } => {
+                Event::SetAside { sum: Sum { count, .. }, bytes, .. } => {
                     fate.aside += count;
                     fate.aside_bytes += bytes;
                     fate.asides += 1;
@@ -112,13 +112,13 @@ fn what_ship_has_in_memory_is_not_counted_as_lost_with_its_record() {
     rig.store(entry(0, 3, 40), false);
     rig.disk.segment_bytes()[..200].fill(0);
     let events = rig.ask(Request::Load { except: vec![] });
-    let [Event::SetAside { count, .. }, Event::Loaded { entry: loaded, .. }] = &events[..] else {
+    let [Event::SetAside { sum: Sum { count, .. }, .. }, Event::Loaded { entry: loaded, .. }] = &events[..] else {
         panic!("{events:?}");
     };
     assert_eq!((*count, loaded.sequence), (Count::default(), 3));
     rig.store.request(Request::Done(kept[1]));
     let events = rig.ask(Request::PutBack(kept[0]));
-    assert!(matches!(events[..], [Event::SetAside { run: 0, count: COUNT, .. }]), "{events:?}");
+    assert!(matches!(events[..], [Event::SetAside { run: 0, sum: Sum { count: COUNT, .. }, .. }]), "{events:?}");
     assert_eq!(rig.ask(Request::PutBack(kept[2])), []);
     assert_eq!(sequence(rig.load(&[])), Some(2));
 }
@@ -139,7 +139,7 @@ fn what_waits_for_its_sync_is_refused_and_not_counted_as_lost_when_its_record_is
     assert!((0..STEPS_MAX).any(|_| !step(&mut rig, Lane::Read)), "it reads on and on");
     let events = rig.events();
     let aside = events.iter().filter_map(|event| match event {
-        Event::SetAside { count, .. } => Some(*count),
+        Event::SetAside { sum: Sum { count, .. }, .. } => Some(*count),
         _ => None,
     });
     assert_eq!(aside.fold(Count::default(), |sum, count| sum + count), COUNT);
@@ -175,7 +175,7 @@ fn what_is_put_back_behind_a_scan_is_not_counted_as_lost() {
     let (mut aside, mut loaded) = (Count::default(), Vec::new());
     for event in events {
         match event {
-            Event::SetAside { count, .. } => aside += count,
+            Event::SetAside { sum: Sum { count, .. }, .. } => aside += count,
             Event::Loaded { entry, .. } => loaded.push(entry.sequence),
             _ => {}
         }
@@ -233,12 +233,12 @@ fn a_file_that_is_gone_is_counted_and_the_rest_goes_on() {
     }
     let in_first = rig.store.segment(own(0)).unwrap().entries;
     rig.disk.remove_segment(own(0));
-    let mut gone = Count::default();
+    let mut gone = Sum::default();
     let mut loaded = Vec::new();
     for _ in 0..8 {
         for event in rig.ask(Request::Load { except: vec![] }) {
             match event {
-                Event::Gone { count, .. } => gone += count,
+                Event::Gone { sum, .. } => gone += sum,
                 Event::Loaded { entry, .. } => loaded.push(entry.sequence),
                 Event::Nothing | Event::Freed { .. } => {}
                 other => panic!("{other:?}"),
@@ -246,7 +246,8 @@ fn a_file_that_is_gone_is_counted_and_the_rest_goes_on() {
         }
     }
     assert_eq!(loaded, (u64::from(in_first)..8).collect::<Vec<_>>());
-    assert_eq!(gone, times(in_first));
+    let lost = (0..u64::from(in_first)).fold(Sum::default(), |sum, number| sum + entry(0, number, 600).sum());
+    assert_eq!((gone, gone.count), (lost, times(in_first)));
     assert_eq!(rig.store.used_bytes(), rig.disk.all_bytes());
     let said = rig.store.next_notice().unwrap();
     assert!(said.contains("1 files of the spool were removed") && said.contains("4 lines (36 bytes)"), "{said}");
@@ -261,7 +262,7 @@ fn times(entries: u32) -> Count {
 fn gone(events: &[Event]) -> BTreeMap<u64, Count> {
     let mut gone = BTreeMap::new();
     for event in events {
-        if let Event::Gone { key, count, .. } = event {
+        if let Event::Gone { key, sum: Sum { count, .. }, .. } = event {
             *gone.entry(*key).or_default() += *count;
         }
     }
@@ -330,7 +331,7 @@ fn a_segment_that_cannot_be_read_holds_up_the_others_for_minutes_and_not_for_hou
         }
         let events = rig.events();
         aside += events.iter().fold(Count::default(), |sum, event| match event {
-            Event::SetAside { count, .. } => sum + *count,
+            Event::SetAside { sum: Sum { count, .. }, .. } => sum + *count,
             _ => sum,
         });
         let loaded = events.iter().find_map(|event| match event {
@@ -374,7 +375,7 @@ fn what_is_unwanted_is_not_lost_with_its_file() {
     for told_before in [false, true] {
         let mut rig = Rig::new(SyncPolicy::Never);
         let ids: Vec<_> = (0..2).map(|number| rig.store(entry(0, number, 300), false)).collect();
-        let unwanted = Request::Unwanted { id: ids[0], key: address(0).key(), count: COUNT };
+        let unwanted = Request::Unwanted { id: ids[0], key: address(0).key(), sum: entry(0, 0, 300).sum() };
         if !told_before {
             assert_eq!(rig.ask(unwanted.clone()), []);
         }
@@ -382,7 +383,7 @@ fn what_is_unwanted_is_not_lost_with_its_file() {
         let mut events = rig.ask(Request::Load { except: vec![] });
         if told_before {
             events.extend(rig.ask(unwanted));
-            assert_eq!(events.last(), Some(&Event::NotLost { key: address(0).key(), count: COUNT }));
+            assert_eq!(events.last(), Some(&Event::NotLost { key: address(0).key(), sum: entry(0, 0, 300).sum() }));
         }
         assert_eq!(gone(&events)[&address(0).key()], times(1 + u32::from(told_before)), "{events:?}");
     }

@@ -221,7 +221,7 @@ impl World {
                     assert_eq!(waits, None, "there is something to load");
                 }
                 Event::Adopted { entries, .. } => self.adopted += entries,
-                Event::SetAside { count, .. } => {
+                Event::SetAside { sum: Sum { count, .. }, .. } => {
                     // Only a loss of power leaves records that are whole but for their content.
                     assert!(count == Count::default() || count == COUNT, "{count:?}");
                 }

@@ -1,6 +1,7 @@
 //! What the disk does not have any more, or never will give back.
 
 use super::*;
+use crate::spool::wire::Refusal;
 
 #[test]
 fn what_came_back_from_a_spool_that_died_then_stays_in_memory_also_when_its_stream_is_in_trouble() {
@@ -22,4 +23,73 @@ fn what_came_back_from_a_spool_that_died_then_stays_in_memory_also_when_its_stre
         desk.answer(name, ok());
     }
     assert_eq!((desk.delivered(0), desk.core.is_empty(desk.now)), (6, true));
+}
+
+#[test]
+fn nobody_waits_for_what_is_not_on_disk_any_more() {
+    for is_gone in [false, true] {
+        let mut desk = Desk::new(1, with_disk(1, 1, false));
+        desk.offer(0, ["a", "b", "c", "d", "e", "f"]);
+        let key = desk.core.streams[0].address.key();
+        // "d" and "e" are on disk, and "f" is on its way there, which asks for more than there is to lose.
+        (0..2).for_each(|_| drop(desk.spool_works()));
+        assert_eq!((desk.core.disk.alone, desk.core.streams[0].disk.alone), (2, 3));
+        desk.kept.iter_mut().for_each(|kept| kept.done = true);
+        desk.hear(match is_gone {
+            true => Event::Gone { run: 0, key, sum: sum(3) },
+            false => Event::SetAside { run: 0, key, what: "x".into(), sum: sum(3), bytes: 9 },
+        });
+        assert_eq!((desk.core.disk.alone, desk.core.streams[0].disk.alone), (0, 1));
+        // It compares what is counted with what is there.
+        desk.act();
+        desk.spool_works_on();
+        for name in ["a", "b", "c", "f"] {
+            desk.answer(name, ok());
+            desk.spool_works_on();
+        }
+        desk.core.drain(desk.now);
+        assert!(desk.core.is_empty(desk.now), "it waits for what is gone");
+        let ledger = &desk.core.streams[0].books.ledger;
+        assert_eq!((desk.delivered(0), ledger.ended(End::Unreadable)), (4, Count::new(2, 20)));
+        assert_eq!(desk.core.streams[0].disk.bytes, 0);
+    }
+}
+
+#[test]
+fn a_strict_stream_goes_on_without_what_is_gone() {
+    let mut desk = Desk::new(1, with_disk(1, 1, false));
+    desk.offer(0, ["a", "b", "c", "d", "e"]);
+    desk.spool_works();
+    let Some(Request::Store { ticket, .. }) = desk.asked.pop_front() else { panic!("{:?}", desk.asked) };
+    desk.hear(Event::Refused { ticket, why: Refusal::Full("full".into()) });
+    for name in ["a", "b"] {
+        desk.answer(name, ok());
+    }
+    assert_eq!(desk.answer("c", ok()), [""; 0], "what waits in memory overtakes what is on disk");
+    desk.kept.iter_mut().for_each(|kept| kept.done = true);
+    let key = desk.core.streams[0].address.key();
+    desk.hear(Event::Gone { run: 0, key, sum: sum(1) });
+    assert_eq!(desk.act(), ["e"]);
+}
+
+#[test]
+fn what_is_gone_of_an_ended_run_is_not_waited_for() {
+    let mut desk = Desk::new(1, with_disk(1, 1, false));
+    desk.hear(Event::Adopted { run: 1, entries: 2, count: Count::new(2, 20), bytes: 100 });
+    desk.core.drain(desk.now);
+    assert!(!desk.core.is_empty(desk.now));
+    desk.hear(Event::Gone { run: 1, key: 0, sum: sum(2) });
+    assert_eq!((desk.core.disk.alone, desk.core.is_empty(desk.now)), (0, true));
+}
+
+#[test]
+fn what_nothing_is_left_of_takes_no_room_either() {
+    let mut desk = Desk::new(1, with_disk(1, 1, false));
+    desk.offer(0, ["a", "b", "c", "d"]);
+    desk.spool_works();
+    desk.kept.iter_mut().for_each(|kept| kept.done = true);
+    let [Request::Load { except }] = &desk.asked.make_contiguous()[..] else { panic!("{:?}", desk.asked) };
+    assert_eq!(except.len(), 0);
+    desk.spool_works();
+    assert_eq!((desk.core.disk.alone, desk.core.streams[0].disk.bytes), (0, 0));
 }

@@ -149,10 +149,16 @@ fn what_cannot_be_read_any_more_is_booked_where_it_belongs() {
     desk.hear(Event::Adopted { run: 1, entries: 1, count: Count::new(2, 10), bytes: 1000 });
     let key = desk.core.streams[0].address.key();
     let lost = |desk: &Desk, stream: usize| desk.core.streams[stream].books.ledger.ended(End::Unreadable);
-    desk.hear(Event::SetAside { run: 1, key, what: "x".into(), count: Count::new(2, 10), bytes: 9 });
+    desk.hear(Event::SetAside {
+        run: 1,
+        key,
+        what: "x".into(),
+        sum: Sum { entries: 1, memory_bytes: 9, count: Count::new(2, 10) },
+        bytes: 9,
+    });
     assert_eq!((lost(&desk, 0), lost(&desk, 1)), (Count::default(), Count::default()));
     assert_eq!(desk.core.adopted_ledger().ended(End::Unreadable), Count::new(2, 10));
-    desk.hear(Event::SetAside { run: 0, key, what: "x".into(), count: Count::new(1, 10), bytes: 9 });
+    desk.hear(Event::SetAside { run: 0, key, what: "x".into(), sum: sum(1), bytes: 9 });
     assert_eq!((lost(&desk, 0), lost(&desk, 1)), (Count::new(1, 10), Count::default()));
     assert_eq!(desk.core.spooled_of(0), Count::default());
 }

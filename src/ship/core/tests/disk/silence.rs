@@ -108,23 +108,25 @@ fn what_was_taken_back_is_not_lost_with_its_file_whoever_else_lies_there() {
         (0..alone).for_each(|_| drop(desk.spool_works()));
         desk.pass(SPOOL_ANSWER_WAIT);
         let key = desk.core.streams[0].address.key();
-        let count = |bodies: u64| Count::new(bodies, bodies * u64::from(RAW_BYTES));
         let lost = |desk: &Desk| desk.core.streams[0].books.ledger.ended(End::Unreadable);
-        desk.hear(Event::Gone { run: 0, key, count: count(alone + 1) });
+        desk.hear(Event::Gone { run: 0, key, sum: sum(alone + 1) });
         let unwanted = desk.core.disk.pending.len();
         assert!(unwanted > 0);
-        assert_eq!(lost(&desk), count(alone), "no more than lay there");
-        desk.hear(Event::NotLost { key, count: count(1) });
-        assert_eq!((lost(&desk), desk.core.spooled_of(0)), (count(alone), Count::default()));
+        assert_eq!(lost(&desk), sum(alone).count, "no more than lay there");
+        desk.hear(Event::NotLost { key, sum: sum(1) });
+        assert_eq!((lost(&desk), desk.core.spooled_of(0)), (sum(alone).count, Count::default()));
     }
     // And if something else was booked in its place, that is not lost either.
     let mut desk = Desk::new(1, with_disk(1, 1, false));
     desk.offer(0, ["a", "b", "c", "d"]);
     desk.spool_works();
     let (key, count) = (desk.core.streams[0].address.key(), desk.core.spooled_of(0));
-    assert_ne!(count, Count::default());
-    desk.hear(Event::Gone { run: 0, key, count });
-    desk.hear(Event::NotLost { key, count });
+    assert_eq!(count, sum(1).count);
+    let before = (desk.core.disk.alone, desk.core.streams[0].disk.alone, desk.core.streams[0].disk.bytes);
+    desk.hear(Event::Gone { run: 0, key, sum: sum(1) });
+    desk.hear(Event::NotLost { key, sum: sum(1) });
+    let after = (desk.core.disk.alone, desk.core.streams[0].disk.alone, desk.core.streams[0].disk.bytes);
+    assert_eq!(after, before);
     assert_eq!(
         (desk.core.spooled_of(0), desk.core.books_mut(0).ledger.ended(End::Unreadable)),
         (count, Count::default())
