@@ -86,9 +86,8 @@ impl Core {
         self.hold_bytes(index, delivery.parcel.memory_bytes());
         let stream = &mut self.streams[index];
         if index < self.own_streams {
-            stream.disk.came_back(delivery.number);
+            stream.disk.came_back(delivery.number, delivery.parcel.memory_bytes());
             stream.disk.alone_count = stream.disk.alone_count.without(delivery.parcel.held());
-            stream.disk.alone_bytes = stream.disk.alone_bytes.saturating_sub(delivery.parcel.memory_bytes());
         } else {
             stream.disk.bytes += delivery.parcel.memory_bytes();
             self.disk.adopted_alone = self.disk.adopted_alone.without(delivery.parcel.held());

@@ -78,8 +78,12 @@ impl OnDisk {
         }
     }
 
-    /// They come back in order, so the rest is younger.
-    pub fn came_back(&mut self, number: u64) {
+    /// They come back in order, so the rest is younger. One that was told as lost is counted again: `find` has not heard
+    /// yet.
+    pub fn came_back(&mut self, number: u64, bytes: usize) {
+        let known = bytes.min(self.alone_bytes);
+        self.alone_bytes -= known;
+        self.bytes += bytes - known;
         self.alone = self.alone.saturating_sub(1);
         self.alone_from = self.alone_from.max(number + 1);
     }

@@ -1,6 +1,7 @@
 //! What the disk does not have any more, or never will give back.
 
 use super::*;
+use crate::ship::core::stream::OnDisk;
 use crate::spool::wire::Refusal;
 
 #[test]
@@ -92,4 +93,20 @@ fn what_nothing_is_left_of_takes_no_room_either() {
     assert_eq!(except.len(), 0);
     desk.spool_works();
     assert_eq!((desk.core.disk.alone, desk.core.streams[0].disk.bytes), (0, 0));
+}
+
+#[test]
+fn what_was_told_as_lost_in_the_place_of_another_comes_back_all_the_same() {
+    let Sum { memory_bytes, count, .. } = sum(2);
+    let bytes = memory_bytes as usize;
+    let mut disk = OnDisk { bytes, alone_bytes: bytes, alone_count: count, ..OnDisk::default() };
+    [3, 4].map(|number| disk.leave_alone(number));
+    // Neither of these two, but something that ship had taken back.
+    assert_eq!(disk.lose(sum(1), 0), sum(1));
+    [3, 4].map(|number| disk.came_back(number, bytes / 2));
+    assert_eq!((disk.alone, disk.alone_bytes, disk.bytes), (0, 0, bytes), "both are in memory, and on disk");
+    assert_eq!(disk.find(sum(1)), sum(1));
+    // Nor is there anything that comes for it.
+    disk.lose_all(0);
+    assert_eq!((disk.alone, disk.alone_bytes, disk.bytes), (0, 0, bytes));
 }

@@ -233,10 +233,10 @@ fn what_came_back_is_no_longer_on_disk_alone_and_all_that_is_left_is_younger() {
     let mut on_disk = OnDisk::default();
     [7, 3, 5].into_iter().for_each(|number| on_disk.leave_alone(number));
     assert_eq!((on_disk.alone, on_disk.alone_from), (3, 3));
-    on_disk.came_back(3);
+    on_disk.came_back(3, 0);
     assert_eq!((on_disk.alone, on_disk.alone_from), (2, 4));
-    on_disk.came_back(5);
-    on_disk.came_back(7);
+    on_disk.came_back(5, 0);
+    on_disk.came_back(7, 0);
     assert_eq!(on_disk.alone, 0);
     on_disk.leave_alone(1);
     assert_eq!((on_disk.alone, on_disk.alone_from), (1, 1));
