@@ -1,7 +1,7 @@
 //! What is found in a run's directory, whose it must be, and whether a name still means what it did.
 
 use std::fs;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
 use super::*;
 
@@ -76,8 +76,27 @@ fn a_segment_is_made_once_renamed_within_its_directory_and_a_name_that_leads_els
     run.rename(&segment_name(0), "00000000.aside").unwrap();
     assert!(directory.path().join(RUN).join("00000000.aside").exists());
     assert_eq!(run.check(0).err().unwrap().kind(), io::ErrorKind::NotFound);
-    std::os::unix::fs::symlink("00000000.aside", directory.path().join(RUN).join(journal_name(0))).unwrap();
+    symlink("00000000.aside", directory.path().join(RUN).join(journal_name(0))).unwrap();
     assert!(run.open(journal_name(0), OFlags::RDONLY).is_err());
+}
+
+#[test]
+fn files_are_for_their_owner_alone_and_a_lock_that_is_a_link_is_not_followed() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = Root::open(directory.path()).unwrap();
+    let run = root.create(7).unwrap();
+    run.create(0).unwrap();
+    for name in [LOCK, &segment_name(0)] {
+        let mode = fs::metadata(directory.path().join(RUN).join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    drop(run);
+    let (lock, target) = (directory.path().join(RUN).join(LOCK), directory.path().join("target"));
+    fs::remove_file(&lock).unwrap();
+    symlink(&target, &lock).unwrap();
+    let (adopted, notices) = root.adopt();
+    assert_eq!((adopted.len(), notices.len(), target.exists()), (0, 1, false), "{notices:?}");
+    assert!(notices[0].contains("it is a symbolic link"), "{notices:?}");
 }
 
 #[test]

@@ -199,6 +199,18 @@ fn the_marks_of_dropped_lines_go_with_them() {
 }
 
 #[test]
+fn a_partial_line_behind_what_is_dropped_keeps_the_date_of_its_first_byte() {
+    let mut rig = Rig::new(RING_BYTES);
+    rig.put(b"one\nt");
+    rig.pass(Duration::from_millis(100));
+    rig.put(b"wo");
+    assert_eq!(rig.discard(End::SpoolFull), (1, 4));
+    rig.put(b"\n");
+    let batch = only(rig.work_until_quiet());
+    assert_eq!((batch.texts()[1], batch.events[1].timestamp_ms), ("two", WALL_MS));
+}
+
+#[test]
 fn a_ring_presses_from_a_half_on_and_is_crowded_from_three_quarters_on_while_somebody_may_write() {
     let mut rig = Rig::new(RING_BYTES);
     let state = |rig: &Rig| (rig.feed.is_pressing(), rig.feed.is_crowded(), rig.feed.may_sleep_unvisited());

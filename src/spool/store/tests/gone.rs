@@ -27,9 +27,20 @@ fn a_segment_that_is_written_to_is_not_forgotten_before_the_write_has_found_out(
     // Of another error nothing is known.
     rig.store.checked(own(0), Err(io::ErrorKind::PermissionDenied.into()));
     assert!(rig.store.segment(own(0)).is_some());
+    // Also while another is written to.
+    rig.store.append.rotate = true;
+    rig.request_store(entry(0, 1, 300), true);
+    rig.submit();
+    let created = rig.disk.complete(0, Fault::None).unwrap();
+    rig.store.completed(created, rig.now);
+    rig.submit();
+    assert_eq!((rig.store.append.current, rig.store.append.is_writing()), (Some(1), true));
     rig.store.checked(own(0), not_found());
     assert!(rig.store.segment(own(0)).is_none());
     assert_eq!(freed(&rig.events()), 1);
+    rig.settle();
+    rig.store.checked(own(1), not_found());
+    assert!(rig.store.segment(own(1)).is_none());
 }
 
 #[test]
