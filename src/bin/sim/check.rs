@@ -18,8 +18,10 @@ pub struct Ending {
     pub run: u32,
     pub gave_up: bool,
     pub may_drop: bool,
-    /// A wrong name was called right again, or the disk failed to read for long.
+    /// The disk failed to read for long.
     pub may_lose: bool,
+    /// So many good lines may have been called invalid.
+    pub doubtful: u64,
     /// Something was set aside.
     pub may_be_unreadable: bool,
 }
@@ -69,7 +71,7 @@ pub fn check_ledger(log: &Log, ledger: &Ledger, put: Count, seen: &Seen, ending:
         return Err(format!("{name}: {blank:?} are blank, {booked_blank:?} in the books"));
     }
     if !(ending.gave_up || ending.may_drop || ending.may_lose) {
-        check_good(log, ending.run)?;
+        check_good(log, ending)?;
     }
     if !ending.gave_up && ledger.spooled != Count::default() {
         return Err(format!("{name}: {:?} are left on disk, and nobody gave up", ledger.spooled));
@@ -104,14 +106,27 @@ fn check_calls(name: &str, ledger: &Ledger, seen: &Seen) -> Result<(), String> {
 }
 
 /// Whatever could be delivered was.
-fn check_good(log: &Log, run: u32) -> Result<(), String> {
+fn check_good(log: &Log, ending: Ending) -> Result<(), String> {
     let truth = &log.truth;
-    let is_open = |event: &&Event| event.end.is_none() && !event.poisoned && !event.spoiled;
-    let left = |event: &&Event| truth.run_of(event) == run && is_open(event);
-    match truth.events.iter().find(left) {
-        Some(event) => Err(format!("line {} of {}, which is good, was not delivered", event.line, log.name)),
+    let is_open = |event: &Event| event.end.is_none() && !event.poisoned && !event.spoiled;
+    let left = |(at, event): &(usize, &Event)| {
+        truth.run_of(event) == ending.run && is_open(event) && truth.ends_line(*at as u32)
+    };
+    match truth.events.iter().enumerate().filter(left).nth(ending.doubtful as usize) {
+        Some((_, event)) => Err(format!("line {} of {}, which is good, was not delivered", event.line, log.name)),
         None => Ok(()),
     }
+}
+
+/// `doubtful`: so many may be, though they are good.
+pub fn check_invalid(name: &str, ledger: &Ledger, poisoned: u64, doubtful: u64) -> Result<(), String> {
+    let booked = ledger.ended(End::Invalid).lines;
+    if booked > poisoned + doubtful {
+        return Err(format!(
+            "{name}: {booked} lines are called invalid, and only {poisoned} are, and {doubtful} may be"
+        ));
+    }
+    Ok(())
 }
 
 pub fn check_identity(name: &str, ledger: &Ledger) -> Result<(), String> {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::ops::RangeInclusive;
 
 use logpump::ledger::{Count, End};
 
@@ -187,6 +188,11 @@ impl Truth {
         // The lines on both sides, and those between whose beginning an earlier gap has counted.
         let pieces = self.has_pieces(run);
         (least - u64::from(pieces && least > 0), most + 2 * u64::from(pieces))
+    }
+
+    /// Events of these runs that the service refuses.
+    pub fn poisoned(&self, runs: RangeInclusive<u32>) -> u64 {
+        self.events.iter().filter(|event| event.poisoned && runs.contains(&self.run_of(event))).count() as u64
     }
 
     /// Lines of a run that become no event.

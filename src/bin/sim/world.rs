@@ -86,6 +86,8 @@ pub struct World<'a> {
     pub cover: &'a mut Coverage,
     /// How often timestamps went back with the clock, by log stream.
     pub clock_steps: Vec<u64>,
+    /// Lines that runs of logpump called invalid.
+    pub called_invalid: u64,
     pub turns: u64,
     pub crashes: u64,
 }
@@ -114,6 +116,7 @@ pub fn simulate(plan: &Plan, cover: &mut Coverage) -> Result<Summary, String> {
         random: Rng::with_seed(plan.seed ^ 0x3071D),
         cover,
         clock_steps: Vec::new(),
+        called_invalid: 0,
         turns: 0,
         crashes: 0,
     };
