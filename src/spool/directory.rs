@@ -6,14 +6,15 @@ use std::ffi::CStr;
 use std::fmt::Display;
 use std::fs::{DirBuilder, File};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, open, openat};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, open, openat};
 use rustix::fs::{fsync, renameat, statat, unlinkat};
 use rustix::io::Errno;
+use rustix::path::Arg;
 use rustix::process::geteuid;
 
 use super::store::Found;
@@ -38,7 +39,7 @@ pub struct Directory {
     place: Mutex<Arc<Place>>,
 }
 
-/// Where a directory is. Somebody may remove it, and then it is made again.
+/// Where a directory is. Somebody may remove it, or move it away, and then it is made again.
 struct Place {
     /// With a lock on it, which nobody can take away.
     fd: OwnedFd,
@@ -224,7 +225,7 @@ fn lock(directory: &OwnedFd, flags: OFlags) -> Result<OwnedFd, Errno> {
 }
 
 /// Is this what has that name there?
-fn is_at(directory: &OwnedFd, name: &str, fd: &OwnedFd) -> Result<bool, Errno> {
+fn is_at(directory: impl AsFd, name: impl Arg, fd: &OwnedFd) -> Result<bool, Errno> {
     match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(there) => fstat(fd).map(|ours| (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)),
         Err(Errno::NOENT) => Ok(false),
@@ -309,7 +310,7 @@ impl Directory {
     /// A new segment; and whether the directory was missing, and was made again for it.
     pub fn create(&self, segment: u32) -> io::Result<(File, bool)> {
         let open = || self.open(segment_name(segment), OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL);
-        match open() {
+        match self.is_in_place().and_then(|()| open()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.make_again()?;
                 Ok((open()?, true))
@@ -327,8 +328,19 @@ impl Directory {
         Ok(())
     }
 
-    /// Is the segment still there? `NotFound` says no; other errors nothing.
+    /// Does its path still lead to it? What was moved away takes bytes as ever, and no run would look for them there.
+    /// `NotFound` says no; other errors nothing.
+    fn is_in_place(&self) -> io::Result<()> {
+        match is_at(CWD, self.path.join(run_name(self.run)), &self.place().fd) {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(Errno::NOTDIR) => Err(Errno::NOENT.into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Is the segment still there, where it is looked for? `NotFound` says no; other errors nothing.
     pub fn check(&self, segment: u32) -> io::Result<()> {
+        self.is_in_place()?;
         statat(&self.place().fd, segment_name(segment), AtFlags::SYMLINK_NOFOLLOW)?;
         Ok(())
     }
@@ -346,8 +358,12 @@ impl Directory {
         Ok(fsync(&self.place().fd)?)
     }
 
-    /// With its lock, if nothing else is in it. That it is not there any more is no error.
+    /// With its lock, if nothing else is in it. That it is not there any more is no error; whoever moved it has it now.
     pub fn remove(&self) -> io::Result<()> {
+        match self.is_in_place() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            in_place => in_place?,
+        }
         let place = self.place();
         if names(&place.fd)?.iter().any(|name| name != LOCK) {
             return Err(Errno::NOTEMPTY.into());

@@ -14,8 +14,16 @@ use crate::{on_both_engines, wait_for};
 const LINES: u64 = 40_000;
 
 fn start(engine: &str, standin: &Standin, drain_timeout: &str) -> Running {
+    load(Logpump::new(engine).into_cloudwatch(&standin.url), drain_timeout)
+}
+
+fn start_in(engine: &str, standin: &Standin, drain_timeout: &str, spool: &Path) -> Running {
+    load(Logpump::new(engine).into_cloudwatch(&standin.url).arg("--spool-dir").arg(spool), drain_timeout)
+}
+
+fn load(run: Logpump, drain_timeout: &str) -> Running {
     let (lines, rate) = (LINES.to_string(), (LINES / 3).to_string());
-    let run = Logpump::new(engine).into_cloudwatch(&standin.url).args(&["--memory-max", "16MiB"]);
+    let run = run.args(&["--memory-max", "16MiB"]);
     let run = run.args(&["--flush-interval", "10ms", "--drain-timeout", drain_timeout]);
     let write = |run: Logpump, writer| {
         run.command(&[LOAD, "write", "--writer", writer, "--count", &lines, "--rate", &rate, "--no-times"])
@@ -47,15 +55,43 @@ fn a_directory_that_is_removed_in_an_outage_is_made_again_and_what_was_in_it_is_
         let spool = run.place("spool");
         wait_for_stored(&spool, 1_000_000);
         fs::remove_dir_all(&spool).unwrap();
-        run.wait_said("our directory was removed while we use it, and is made again");
+        run.wait_said("our directory was removed, or moved away, while we use it, and is made again");
         wait_for_stored(&spool, 300_000);
         let ended = run.end();
         let [delivered, gone, left] = ends(&ended);
         let state = format!("{:#}\n{}", ended.report, ended.said);
         assert!(delivered == 0 && gone > 0 && left > 0, "{state}");
         assert!(ended.said.contains(&format!("--spool-dir {}: ", spool.display())), "{state}");
-        assert!(ended.said.contains("files of the spool were removed while we use them"), "{state}");
+        assert!(ended.said.contains("files of the spool were removed, or moved away, while we use them"), "{state}");
         assert!(ended.said.contains("name a directory with --spool-dir that nobody cleans up"), "{state}");
+    });
+}
+
+#[test]
+fn a_directory_that_is_moved_away_is_made_again_and_nothing_in_it_is_called_spooled() {
+    on_both_engines(|engine| {
+        // The run's own, the spool's, and one above it.
+        for moved in ["run", "spool", "above"] {
+            let standin = standin(&["--fault", OUTAGE]);
+            let place = tempfile::tempdir().unwrap();
+            let above = place.path().join("above");
+            let spool = above.join("spool");
+            let mut run = start_in(engine, &standin, "300ms", &spool);
+            wait_for_stored(&spool, 1_000_000);
+            let own = fs::read_dir(&spool).unwrap().next().unwrap().unwrap().path();
+            let (from, to) = match moved {
+                "run" => (own, spool.join("kept")),
+                "spool" => (spool.clone(), above.join("kept")),
+                _ => (above, place.path().join("kept")),
+            };
+            fs::rename(&from, &to).unwrap();
+            run.wait_said("our directory was removed, or moved away, while we use it, and is made again");
+            let [delivered, gone, left] = ends(&run.end());
+            assert!(delivered == 0 && gone > 0 && left > 0, "{moved}: {gone} gone, {left} left");
+            // What was moved is still there, and is nobody's any more; what was stored later is the next run's.
+            assert!(fs::remove_dir_all(&to).is_ok(), "{moved}");
+            assert_adopted(&spool, left);
+        }
     });
 }
 
@@ -83,6 +119,12 @@ fn segments_that_are_removed_hold_up_nothing_behind_them() {
 
 #[test]
 fn what_is_removed_in_the_last_moment_is_not_called_spooled() {
+    for moved in [false, true] {
+        removed_in_the_last_moment(moved);
+    }
+}
+
+fn removed_in_the_last_moment(moved: bool) {
     let standin = standin(&["--fault", OUTAGE]);
     let place = tempfile::tempdir().unwrap();
     let spool = place.path().join("spool");
@@ -90,7 +132,10 @@ fn what_is_removed_in_the_last_moment_is_not_called_spooled() {
     let run = run.args(&["--durable", "--flush-interval", "10ms", "--drain-timeout", "100ms"]);
     let mut run = run.shell("seq 1 1000; read line").start();
     wait_for("bodies in the spool", || (stored_bytes(&spool) > 10_000).then_some(()), String::new);
-    fs::remove_dir_all(&spool).unwrap();
+    match moved {
+        true => fs::rename(&spool, place.path().join("kept")).unwrap(),
+        false => fs::remove_dir_all(&spool).unwrap(),
+    }
     drop(run.stdin.take());
     let ended = run.end();
     let found = ["/dropped/unreadable", "/spooled"].map(|end| ended.total(end).0);

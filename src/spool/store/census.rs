@@ -1,5 +1,5 @@
-//! Whether all segments are still there: others may remove them, as cleaners of temporary directories do. One that is
-//! missed has all of them looked at; and so has the end, before anyone is told what the next run will find.
+//! Whether all segments are still there: others may remove them, as cleaners of temporary directories do, or move the
+//! directory away, and then nobody finds them. One that is missed has all of them looked at; and so has the end, before anyone is told what the next run will find.
 
 use std::collections::VecDeque;
 use std::io;
@@ -110,8 +110,8 @@ impl Store {
     pub(super) fn directory_was_gone(&mut self) {
         if !std::mem::replace(&mut self.census.directory_said, true) {
             self.say(
-                "our directory was removed while we use it, and is made again; name one with --spool-dir that nobody \
-                 cleans up"
+                "our directory was removed, or moved away, while we use it, and is made again; name one with --spool-dir \
+                 that nobody cleans up"
                     .into(),
             );
         }
@@ -122,7 +122,7 @@ impl Store {
         let (segments, count) = (std::mem::take(&mut self.census.segments), std::mem::take(&mut self.census.count));
         if count != Count::default() {
             self.say(format!(
-                "{segments} files of the spool were removed while we use them, and with them {} lines ({} bytes) that were \
+                "{segments} files of the spool were removed, or moved away, while we use them, and with them {} lines ({} bytes) that were \
                  still to be sent: counted as dropped{{unreadable}}; name a directory with --spool-dir that nobody cleans up",
                 count.lines, count.bytes
             ));
