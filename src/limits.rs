@@ -295,6 +295,9 @@ pub const SPOOL_READS_MAX_IN_BAD: u32 = 3;
 pub const SPOOL_SCANS_MAX: u32 = 8;
 /// So many segments in a row that were removed as soon as they were made are a reason to refuse a body.
 pub const SPOOL_VANISHED_MAX: u32 = 3;
+/// How often it is looked whether the spool's directory is still where it should be, while it holds something and nothing
+/// is written: a stat a run.
+pub const SPOOL_LOOK_INTERVAL: Duration = Duration::from_secs(5);
 /// A directory is tried under so many names before it is said that it cannot be made.
 pub const SPOOL_DIRECTORY_TRIES_MAX: u32 = 8;
 

@@ -5,7 +5,7 @@
 //! or on disk alone. It leaves by being booked.
 //! This file has what comes in and goes out; `verdicts` says what an answer to a call means, `choose` which body goes
 //! next, `disk` what goes to the spool, `takes` whether it may, `told` what the spool says and `backlog` what comes back;
-//! `silence` has what is done while it says nothing, `elsewhere` services that only ended runs knew, `refused` what the
+//! `silence` has what is done while it says nothing, `missing` what is done about what is not there any more, `elsewhere` services that only ended runs knew, `refused` what the
 //! service calls invalid, `creation` the streams and their groups, `room` what may be held; `view` lets others watch.
 
 mod backlog;
@@ -13,6 +13,7 @@ mod choose;
 mod creation;
 mod disk;
 mod elsewhere;
+mod missing;
 mod refused;
 mod room;
 mod silence;

@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock;
 use crate::fault::Fault;
+use crate::limits::SPOOL_LOOK_INTERVAL;
 use crate::sys::bell::{AsyncBell, Bell};
 use directory::{Directory, Root};
 use disk::{Completions, Disk, Std, Uring};
@@ -181,6 +182,7 @@ fn run(options: &Options, own: Directory, root: &Root, ends: Ends, tell: Complet
         ship_bell: ends.ship_bell,
         fault: Fault::planted("spool"),
         directory: options.directory.clone(),
+        look_at: clock::now(),
     };
     spool.run(options.uring, directories, tell);
 }
@@ -210,6 +212,8 @@ struct Spool {
     ship_bell: Arc<Bell>,
     fault: Fault,
     directory: PathBuf,
+    /// When it is looked at whether all is still there.
+    look_at: Instant,
 }
 
 impl Spool {
@@ -243,7 +247,9 @@ impl Spool {
     }
 
     fn rest(&self) -> Option<Duration> {
-        self.store.next_due().map(|due| due.saturating_duration_since(clock::now()))
+        let look = (!self.store.is_empty()).then_some(self.look_at);
+        let due = self.store.next_due().into_iter().chain(look).min();
+        due.map(|due| due.saturating_duration_since(clock::now()))
     }
 
     /// False: it is over.
@@ -263,6 +269,10 @@ impl Spool {
                     break;
                 }
             }
+        }
+        if now >= self.look_at {
+            self.look_at = now + SPOOL_LOOK_INTERVAL;
+            self.store.look_around();
         }
         while let Some(op) = self.store.next_op(now) {
             disk.submit(op);

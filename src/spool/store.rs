@@ -196,6 +196,11 @@ impl Store {
         self.over
     }
 
+    /// No segment is on disk.
+    pub fn is_empty(&self) -> bool {
+        self.runs.iter().all(|run| run.segments.is_empty())
+    }
+
     /// Bytes of all files.
     pub fn used_bytes(&self) -> u64 {
         self.used

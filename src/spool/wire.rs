@@ -80,6 +80,11 @@ pub enum Event {
         key: u64,
         sum: Sum,
     },
+    /// The same of a segment of our own, of which ship has entries in memory: they are not on disk any more. Each is to be
+    /// answered by Done, unless it was put back before that was known.
+    Missing {
+        segment: u32,
+    },
     /// Of our own run: this was told as lost before it was known to be unwanted.
     NotLost {
         key: u64,

@@ -118,6 +118,32 @@ fn segments_that_are_removed_hold_up_nothing_behind_them() {
 }
 
 #[test]
+fn what_is_still_in_memory_is_stored_again_though_nothing_more_is_written() {
+    on_both_engines(|engine| {
+        let standin = standin(&["--fault", OUTAGE]);
+        let place = tempfile::tempdir().unwrap();
+        let spool = place.path().join("spool");
+        let run = Logpump::new(engine).into_cloudwatch(&standin.url).arg("--spool-dir").arg(&spool).with_stdin();
+        let run = run.args(&["--durable", "--flush-interval", "1s", "--drain-timeout", "100ms"]);
+        let mut run = run.shell("seq 1 1000; read line").start();
+        let is_stored = || holds_last_line(&spool).then_some(());
+        wait_for("the last line in the spool", is_stored, String::new);
+        fs::rename(&spool, place.path().join("kept")).unwrap();
+        wait_for("the last line in the spool again", is_stored, String::new);
+        drop(run.stdin.take());
+        let ended = run.end();
+        assert_eq!(ended.total("/spooled").0, 1000, "{:#}\n{}", ended.report, ended.said);
+        assert_adopted(&spool, 1000);
+    });
+}
+
+fn holds_last_line(spool: &Path) -> bool {
+    let last =
+        |path: &std::path::PathBuf| fs::read(path).is_ok_and(|bytes| bytes.windows(6).any(|part| part == b"\"1000\""));
+    files(spool, ".seg").iter().any(last)
+}
+
+#[test]
 fn what_is_removed_in_the_last_moment_is_not_called_spooled() {
     for moved in [false, true] {
         removed_in_the_last_moment(moved);

@@ -72,7 +72,7 @@ impl Core {
         // What must arrive in order waits for all that is older, wherever it is.
         let older_is_here = |other: Option<&Delivery>| other.is_some_and(|other| other.place() < first.place());
         let older_is_on_disk = !first.backlog && is_behind_disk(stream, first);
-        let older_is_being_stored = stream.disk.storing.front().is_some_and(|number| *number < first.number);
+        let older_is_being_stored = stream.disk.storing.iter().any(|number| *number < first.number);
         !self.is_strict(first)
             || (stream.in_flight == 0
                 && !older_is_on_disk

@@ -40,7 +40,7 @@ impl Core {
         self.disk.silence.since.map(|since| since + wait)
     }
 
-    fn is_durable(&self) -> bool {
+    pub(super) fn is_durable(&self) -> bool {
         self.disk.options.is_some_and(|options| options.durable)
     }
 

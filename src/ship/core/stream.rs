@@ -51,7 +51,7 @@ pub(super) struct OnDisk {
     pub alone_from: u64,
     /// Every number of these is.
     pub alone_until: u64,
-    /// Numbers of bodies on their way there, to be sent afterwards.
+    /// Numbers of bodies on their way there, to be sent afterwards, as they were asked for.
     pub storing: VecDeque<u64>,
     /// What these stand for, as far as they are on disk already; lines in pieces are counted by `SplitLines`.
     pub alone_count: Count,

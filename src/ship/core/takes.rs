@@ -21,7 +21,7 @@ impl Core {
 
     /// Would the spool take another body of this stream? Of a half of it every stream has its share to itself, and the
     /// rest anyone may fill: one that has much to say costs no other a line. One that refused is asked with one body.
-    fn disk_takes(&self, stream: usize) -> bool {
+    pub(super) fn disk_takes(&self, stream: usize) -> bool {
         self.disk.is_on()
             && self.disk.refused_until.is_none()
             && !self.disk.silence.is_said

@@ -37,6 +37,7 @@ impl Core {
                 self.unreadable(run, key, sum);
             }
             Event::Gone { run, key, sum } => self.unreadable(run, key, sum),
+            Event::Missing { segment } => self.missing(segment),
             Event::NotLost { key, sum } => self.not_lost(key, sum),
             Event::Freed { bytes } => {
                 self.disk.used_bytes = self.disk.used_bytes.saturating_sub(bytes);

@@ -16,6 +16,8 @@ pub(super) struct Census {
     /// What is gone and was not said yet.
     segments: u64,
     count: Count,
+    /// It began with all segments.
+    is_whole: bool,
     /// The last one has begun.
     last: bool,
     directory_said: bool,
@@ -27,7 +29,17 @@ impl Store {
             let run = run as u32;
             it.segments.keys().map(move |segment| SegmentId { run, segment: *segment }).collect::<Vec<_>>()
         };
+        self.census.is_whole = true;
         self.census.queue = self.runs.iter().enumerate().flat_map(all).collect();
+    }
+
+    /// Nothing may be written for long: one segment of each run shows whether its directory is where it should be.
+    pub fn look_around(&mut self) {
+        let first = |(run, it): (usize, &super::Run)| {
+            let (segment, _) = it.segments.first_key_value()?;
+            Some(SegmentId { run: run as u32, segment: *segment })
+        };
+        self.census.queue.extend(self.runs.iter().enumerate().filter_map(first));
     }
 
     pub(super) fn next_check(&mut self) -> Option<Op> {
@@ -40,6 +52,7 @@ impl Store {
                 return Some(Op::Check(id));
             }
         }
+        self.census.is_whole = false;
         if self.census.last {
             self.lose_held();
         }
@@ -51,7 +64,7 @@ impl Store {
         // Of another error nothing is known: it may well be there.
         let is_gone = result.is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
         if is_gone && !self.is_written_to(id) && self.segment(id).is_some() {
-            self.forget(id);
+            if self.census.is_whole { self.forget(id) } else { self.gone(id) }
         }
     }
 
@@ -82,6 +95,9 @@ impl Store {
             self.events.push_back(Event::Freed { bytes: segment.announced });
         }
         self.census.segments += 1;
+        if id.run == 0 && self.load.held.keys().any(|held| (held.run, held.segment) == (0, id.segment)) {
+            self.events.push_back(Event::Missing { segment: id.segment });
+        }
         for (key, sum) in segment.waiting.sums() {
             self.lost(id.run, key, sum);
         }

@@ -44,6 +44,44 @@ fn a_segment_that_is_written_to_is_not_forgotten_before_the_write_has_found_out(
 }
 
 #[test]
+fn ship_is_told_of_a_segment_that_is_gone_if_it_has_something_of_it() {
+    for keep in [true, false] {
+        let mut rig = Rig::new(SyncPolicy::Never);
+        let id = rig.store(entry(0, 0, 300), keep);
+        rig.store.checked(own(0), not_found());
+        rig.settle();
+        let events = rig.events();
+        assert_eq!(events.contains(&Event::Missing { segment: 0 }), keep, "{events:?}");
+        assert_eq!(events.iter().any(|event| matches!(event, Event::Gone { .. })), !keep, "{events:?}");
+        // Answered, nothing is lost any more; put back before that was known, it is.
+        let request = if keep { Request::Done(id) } else { Request::PutBack(id) };
+        assert_eq!(rig.ask(request), []);
+    }
+    let mut rig = Rig::new(SyncPolicy::Never);
+    let id = rig.store(entry(0, 0, 300), true);
+    rig.store.checked(own(0), not_found());
+    rig.events();
+    assert!(matches!(rig.ask(Request::PutBack(id))[..], [Event::Gone { run: 0, .. }]));
+}
+
+#[test]
+fn a_look_around_finds_a_directory_that_is_gone_and_then_all_that_is_missing() {
+    let mut rig = Rig::new(SyncPolicy::Never);
+    for sequence in 0..3 {
+        rig.store(entry(0, sequence, 300), false);
+        rig.store.append.rotate = true;
+    }
+    rig.store.look_around();
+    assert_eq!(rig.store.next_op(rig.now), Some(Op::Check(own(0))));
+    rig.store.completed(Completion { lane: Lane::Care, result: not_found() }, rig.now);
+    for segment in 1..3 {
+        assert_eq!(rig.store.next_op(rig.now), Some(Op::Check(own(segment))));
+        rig.store.completed(Completion { lane: Lane::Care, result: not_found() }, rig.now);
+    }
+    assert_eq!((rig.store.next_op(rig.now), rig.store.is_empty()), (None, true));
+}
+
+#[test]
 fn an_empty_segment_that_is_gone_frees_nothing() {
     let mut rig = Rig::new(SyncPolicy::Never);
     rig.request_store(entry(0, 0, 300), true);

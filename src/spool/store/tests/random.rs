@@ -227,7 +227,7 @@ impl World {
                 }
                 Event::Freed { .. } => {}
                 Event::Ended => panic!("nobody asked it to end"),
-                Event::Gone { .. } | Event::NotLost { .. } => panic!("nobody removed a file"),
+                Event::Gone { .. } | Event::Missing { .. } | Event::NotLost { .. } => panic!("nobody removed a file"),
             }
         }
     }

@@ -57,6 +57,48 @@ fn nobody_waits_for_what_is_not_on_disk_any_more() {
 }
 
 #[test]
+fn what_waits_in_memory_is_stored_again_when_its_segment_is_gone() {
+    let mut desk = Desk::new(1, with_disk(1, 1, true));
+    desk.offer(0, ["a", "b", "c"]);
+    desk.spool_works_on();
+    assert_eq!((desk.on_disk(), desk.core.streams[0].waiting.len()), (vec!["a".to_owned(), "b".into(), "c".into()], 2));
+    // Another segment, and another run's.
+    desk.hear(Event::Missing { segment: 1 });
+    assert!(desk.act().is_empty() && desk.asked.is_empty());
+    desk.hear(Event::Missing { segment: 0 });
+    desk.act();
+    // All three were called done, and the two that are in no call are asked for anew.
+    assert_eq!((desk.on_disk().len(), desk.asked.len()), (0, 2));
+    assert!(desk.answer("a", ok()).is_empty(), "what follows is on its way to the disk, and not sent before");
+    assert_eq!(desk.spool_works_on(), ["b"]);
+    assert_eq!(desk.on_disk(), ["b", "c"]);
+    for name in ["b", "c"] {
+        desk.answer(name, ok());
+    }
+    assert_eq!((desk.delivered(0), desk.on_disk().len(), desk.core.is_empty(desk.now)), (3, 0, true));
+}
+
+#[test]
+fn without_durable_what_is_in_memory_stays_there_when_its_segment_is_gone() {
+    let mut desk = Desk::new(1, with_disk(1, 1, false));
+    desk.offer(0, ["a", "b", "c", "d", "e"]);
+    desk.spool_works_on();
+    desk.answer("a", ok());
+    desk.spool_works_on();
+    desk.answer("b", ok());
+    desk.spool_works_on();
+    // "d" and "e" came back.
+    assert_eq!(desk.core.streams[0].backlog.len(), 2);
+    desk.hear(Event::Missing { segment: 0 });
+    desk.act();
+    assert_eq!((desk.on_disk().len(), desk.core.streams[0].disk.bytes, desk.asked.len()), (0, 0, 0));
+    for name in ["c", "d", "e"] {
+        desk.answer(name, ok());
+    }
+    assert_eq!((desk.delivered(0), desk.core.is_empty(desk.now)), (5, true));
+}
+
+#[test]
 fn a_strict_stream_goes_on_without_what_is_gone() {
     let mut desk = Desk::new(1, with_disk(1, 1, false));
     desk.offer(0, ["a", "b", "c", "d", "e"]);
