@@ -88,6 +88,8 @@ pub const ANSWER_BYTES_MAX: usize = 256 * 1024;
 pub const INSPECT_STEP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Log groups that one `doctor` looks at: each may take such steps.
 pub const DOCTOR_PLACES_MAX: usize = 8;
+/// Lines of `doctor` for commands that would start: what it says is to fit a screen. Those that would not are all said.
+pub const DOCTOR_COMMANDS_MAX: usize = 4;
 
 /// Bodies that a stream may have waiting for a place in the window: one to go next, one being finished.
 pub const WAITING_BODIES_PER_STREAM_MAX: usize = 2;

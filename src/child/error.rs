@@ -13,6 +13,10 @@ use super::program::{Head, candidate, has_slash, head_of, may_execute};
 /// What execvp searches when PATH is unset. Source: execvp(3), glibc since 2.24.
 const PATH_WHEN_UNSET: &str = "/bin:/usr/bin";
 
+pub(super) fn search_path() -> OsString {
+    std::env::var_os("PATH").unwrap_or_else(|| PATH_WHEN_UNSET.into())
+}
+
 /// A child that could not be started. Displays as what failed, the errno, the likely cause and the remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SpawnError {
@@ -78,8 +82,7 @@ impl SpawnError {
             let cause = format!("its directory {} does not exist, or is none", directory.display());
             return SpawnError::NotFound { child: spec.name.clone(), command: command_of(spec), errno, cause };
         }
-        let path = std::env::var_os("PATH").unwrap_or_else(|| PATH_WHEN_UNSET.into());
-        SpawnError::diagnose(spec, errno, &path)
+        SpawnError::diagnose(spec, errno, &search_path())
     }
 
     fn diagnose(spec: &Spec, errno: Errno, path: &OsStr) -> SpawnError {

@@ -4,9 +4,11 @@
 //!
 //! `supervisor` owns the children and the signals. Beside it stand the decisions, without I/O: `stop` (when SIGTERM
 //! becomes SIGKILL) and `sweep` (when orphans are reaped); and what asks the system: `member` (one child and its group),
-//! `terminal` (the foreground group, job control), `error` and `program` (why a program did not start).
+//! `terminal` (the foreground group, job control), `error` and `program` (why a program did not start),
+//! `look` (whether one would).
 
 mod error;
+mod look;
 mod member;
 mod program;
 mod stop;
@@ -24,6 +26,7 @@ use std::time::Duration;
 use rustix::process::WaitStatus;
 
 pub use error::SpawnError;
+pub use look::{Found, look};
 pub use stop::StopState;
 pub use supervisor::Supervisor;
 pub use terminal::Terminal;

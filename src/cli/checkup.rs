@@ -1,10 +1,15 @@
 //! From the arguments of `doctor` to its plan: by the same rules as those of `run`, so that one may stand for the other.
 
-use super::args::DoctorArguments;
+use std::path::Path;
+
+use super::args::{DoctorArguments, RunArguments};
+use super::processes::Wish;
+use super::resolve::{DEFAULT_DIRECTORY, Named, Outlet};
 use super::{resolve, room};
-use crate::doctor::Plan;
+use crate::child::Spec;
+use crate::doctor::{Files, Plan};
 use crate::refusal::Refusal;
-use crate::ship::Target;
+use crate::ship::{Target, files};
 use crate::spool::entry::Address;
 
 /// What a run without a command would call its stream.
@@ -12,37 +17,63 @@ const NO_COMMAND: &str = "doctor";
 
 pub fn plan(arguments: DoctorArguments) -> Result<Plan, Refusal> {
     let DoctorArguments { mut run, tries, json } = arguments;
-    if run.command.is_empty() && run.config.is_none() {
+    let has_commands = !run.command.is_empty() || run.config.is_some();
+    if !has_commands {
         run.command = vec![NO_COMMAND.into()];
     }
     resolve::check(&run)?;
     let named = resolve::named(&run)?;
     room::memory(&run, named.wishes.len())?;
-    let has_group = named.wishes.iter().any(|wish| wish.log_group.is_some());
-    let target = if has_group { resolve::target(&run)? } else { Target::default() };
-    let mut places: Vec<Address> = Vec::new();
-    if has_group {
-        for ((wish, name), stream) in named.wishes.iter().zip(&named.names).zip(&named.streams) {
-            let group = resolve::group(&run, wish, name)?;
-            let region = group.region.unwrap_or_default();
-            if !places.iter().any(|place| (&place.group, &place.region) == (&group.name, &region)) {
-                let endpoint = target.endpoint_url.clone().unwrap_or_default();
-                places.push(Address { region, endpoint, group: group.name, stream: stream.clone() });
-            }
-        }
-    }
+    let outlet = resolve::outlet(&run, &named.wishes)?;
+    let is_cloudwatch = outlet == Outlet::CloudWatch;
+    let target = if is_cloudwatch { resolve::target(&run)? } else { Target::default() };
+    let places = if is_cloudwatch { places(&run, &named, &target)? } else { Vec::new() };
     if tries && places.is_empty() {
         return Err(Refusal::usage("--try needs --log-group"));
     }
+    let files = match outlet {
+        Outlet::Directory(directory) => {
+            resolve::files(&named.names, &named.streams)?;
+            Some(Files {
+                directory: directory.unwrap_or(Path::new(DEFAULT_DIRECTORY)).to_owned(),
+                asked_for: directory.is_some(),
+                names: named.streams.iter().map(|stream| files::file_name(stream)).collect(),
+            })
+        }
+        Outlet::CloudWatch | Outlet::Null => None,
+    };
+    let specs = named.wishes.iter().zip(&named.names).map(|(wish, name)| spec(wish, name)).collect();
     Ok(Plan {
         commands: named.wishes.len(),
+        specs: if has_commands { specs } else { Vec::new() },
         engine: resolve::engine(&run),
         target,
         places,
+        files,
         create_group: run.create_group,
         insists_on_spool: run.durable || run.spool_dir.as_ref().is_some_and(|path| !path.as_os_str().is_empty()),
         spool: room::spool(&run)?,
         tries,
         json,
     })
+}
+
+/// Each group once, with its first stream.
+fn places(run: &RunArguments, named: &Named, target: &Target) -> Result<Vec<Address>, Refusal> {
+    let mut places: Vec<Address> = Vec::new();
+    for ((wish, name), stream) in named.wishes.iter().zip(&named.names).zip(&named.streams) {
+        let group = resolve::group(run, wish, name)?;
+        let region = group.region.unwrap_or_default();
+        if !places.iter().any(|place| (&place.group, &place.region) == (&group.name, &region)) {
+            let endpoint = target.endpoint_url.clone().unwrap_or_default();
+            places.push(Address { region, endpoint, group: group.name, stream: stream.clone() });
+        }
+    }
+    Ok(places)
+}
+
+fn spec(wish: &Wish, name: &str) -> Spec {
+    let env = wish.env.iter().map(|(name, value)| (name.into(), value.value.clone().into())).collect();
+    let directory = wish.directory.as_ref().map(|directory| directory.value.clone());
+    Spec { name: name.to_owned(), argv: wish.argv.clone(), env, directory, stop: wish.stop() }
 }

@@ -4,6 +4,7 @@ mod args;
 mod checkup;
 mod config;
 mod describe;
+mod endpoint;
 mod group_settings;
 mod mwaa;
 pub mod names;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::args::{EngineChoice, RunArguments, SinkChoice};
+use super::endpoint;
 use super::group_settings;
 use super::mwaa;
 use super::names::{self, Parts};
@@ -20,7 +21,7 @@ use crate::refusal::{EXIT_CANT_CREATE, Refusal};
 use crate::run::{Child, Destination, EngineWish, Group, Plan};
 use crate::ship::{self, DiskOptions, Target, files};
 
-const DEFAULT_DIRECTORY: &str = "logpump-logs";
+pub(super) const DEFAULT_DIRECTORY: &str = "logpump-logs";
 
 /// What `--print-config` prints, or what is to be run.
 pub enum Resolution {
@@ -213,7 +214,7 @@ pub(super) fn check(arguments: &RunArguments) -> Result<(), Refusal> {
 }
 
 /// Streams of several groups, and names with slashes, may come to one file.
-fn files(names: &[String], streams: &[String]) -> Result<(), Refusal> {
+pub(super) fn files(names: &[String], streams: &[String]) -> Result<(), Refusal> {
     let files: Vec<_> = streams.iter().map(|stream| files::file_name(stream)).collect();
     let twice = |(index, file): (usize, &String)| {
         files[..index].iter().position(|other| other == file).map(|first| (first, index))
@@ -240,26 +241,43 @@ fn within(option: &str, value: Duration, least: Duration, most: Duration) -> Res
     Ok(())
 }
 
-fn destination(arguments: &RunArguments, wishes: &[Wish]) -> Result<Destination, Refusal> {
-    let directory = arguments.dir.as_ref().filter(|path| !path.as_os_str().is_empty());
+/// Where lines go, by the options alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outlet<'a> {
+    CloudWatch,
+    /// None: nobody named one.
+    Directory(Option<&'a Path>),
+    Null,
+}
+
+pub(super) fn outlet<'a>(arguments: &'a RunArguments, wishes: &[Wish]) -> Result<Outlet<'a>, Refusal> {
+    let directory = arguments.dir.as_deref().filter(|path| !path.as_os_str().is_empty());
     let has_group = wishes.iter().any(|wish| wish.log_group.is_some());
     if arguments.sink == SinkChoice::Auto && !wishes.is_empty() && wishes.iter().all(|wish| wish.unwanted.is_some()) {
         // Nothing of it goes anywhere.
-        return Ok(Destination::Null);
+        return Ok(Outlet::Null);
     }
     match (arguments.sink, has_group, directory) {
-        (SinkChoice::Null, ..) => Ok(Destination::Null),
+        (SinkChoice::Null, ..) => Ok(Outlet::Null),
         (SinkChoice::Auto, true, Some(_)) => Err(Refusal::usage(
             "--log-group and --dir name two places; give one, or say which with --sink cloudwatch or --sink dir",
         )),
-        (SinkChoice::Auto | SinkChoice::Cloudwatch, true, _) => Ok(Destination::CloudWatch(target(arguments)?)),
+        (SinkChoice::Auto | SinkChoice::Cloudwatch, true, _) => Ok(Outlet::CloudWatch),
         (SinkChoice::Cloudwatch, false, _) => Err(Refusal::usage("--sink cloudwatch needs --log-group")),
-        (SinkChoice::Auto | SinkChoice::Dir, _, Some(directory)) => {
+        (SinkChoice::Auto | SinkChoice::Dir, _, directory) => Ok(Outlet::Directory(directory)),
+    }
+}
+
+fn destination(arguments: &RunArguments, wishes: &[Wish]) -> Result<Destination, Refusal> {
+    match outlet(arguments, wishes)? {
+        Outlet::Null => Ok(Destination::Null),
+        Outlet::CloudWatch => Ok(Destination::CloudWatch(target(arguments)?)),
+        Outlet::Directory(Some(directory)) => {
             let path = usable(directory).map_err(|message| Refusal { code: EXIT_CANT_CREATE, message })?;
             Ok(Destination::Directory { path, asked_for: true })
         }
         // Nobody asked for this directory, so no command fails for want of it.
-        (SinkChoice::Auto | SinkChoice::Dir, _, None) => {
+        Outlet::Directory(None) => {
             let beside = std::env::temp_dir().join(DEFAULT_DIRECTORY);
             Ok(usable(Path::new(DEFAULT_DIRECTORY))
                 .or_else(|_| usable(&beside))
@@ -332,18 +350,7 @@ fn writable_beside(report: &Path) -> Result<(), Refusal> {
 }
 
 pub(super) fn target(arguments: &RunArguments) -> Result<Target, Refusal> {
-    let endpoint_url = set(&arguments.endpoint_url).map(str::to_owned);
-    if endpoint_url.clone().or_else(configured_endpoint).is_some_and(|url| holds_a_password(&url)) {
-        // Not repeated: it is a secret.
-        return Err(Refusal::usage(
-            "the endpoint's URL holds a user or a password (USER:PASSWORD@HOST), which nothing here uses, and which would be \
-             stored in the spool; leave them out",
-        ));
-    }
-    if let Some(url) = endpoint_url.as_ref().filter(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
-        return Err(Refusal::usage(format!("--endpoint-url: {url} does not begin with http:// or https://")));
-    }
-    let endpoint_url = endpoint_url.or_else(configured_endpoint);
+    let endpoint_url = endpoint::checked(arguments)?;
     let bundle = || Some(("AWS_CA_BUNDLE", PathBuf::from(std::env::var_os("AWS_CA_BUNDLE")?)));
     let ca_bundle = arguments
         .ca_bundle
@@ -356,22 +363,8 @@ pub(super) fn target(arguments: &RunArguments) -> Result<Target, Refusal> {
     Ok(Target { endpoint_url, ca_bundle, gzip: arguments.gzip, group_settings: group_settings::of(arguments)? })
 }
 
-fn holds_a_password(url: &str) -> bool {
-    let authority = url.split_once("://").map_or(url, |(_, rest)| rest).split(['/', '?', '#']).next();
-    authority.is_some_and(|authority| authority.contains('@'))
-}
-
-/// As the SDK would find it in the environment; what is spooled must say where it belongs. AWS names its variables after
-/// the service's id, here "CloudWatch Logs". Beside that one the name is taken that one would guess.
-fn configured_endpoint() -> Option<String> {
-    if variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS").is_some_and(|ignored| ignored.eq_ignore_ascii_case("true")) {
-        return None;
-    }
-    ["AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", "AWS_ENDPOINT_URL_LOGS", "AWS_ENDPOINT_URL"].into_iter().find_map(variable)
-}
-
 /// One that is set to nothing is not set.
-fn variable(name: &str) -> Option<String> {
+pub(super) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 

@@ -92,6 +92,28 @@ pub fn memlock() -> Finding {
     }
 }
 
+/// Of the descriptors that a run holds: those of itself, its engine, its spool and its calls. Measured: at most 36.
+const OPEN_FILES_FIXED: u64 = 64;
+
+/// What a run would open for its commands: a pipe, which has two ends until the command has one, then a pidfd in the place
+/// of that end; a file, if lines go into files.
+pub fn open_files(plan: &Plan) -> Finding {
+    const NAME: &str = "descriptors";
+    let each = if plan.files.is_some() { 3 } else { 2 };
+    let wanted = plan.commands as u64 * each + OPEN_FILES_FIXED;
+    let commands =
+        if plan.commands == 1 { "1 command takes".into() } else { format!("{} commands take", plan.commands) };
+    match getrlimit(Resource::Nofile).current {
+        None => Finding::ok(NAME, "without limit"),
+        Some(limit) if limit >= wanted => Finding::ok(NAME, format!("at most {limit}; {commands} {wanted}")),
+        Some(limit) => Finding::fail(
+            NAME,
+            format!("at most {limit}; {commands} {wanted}"),
+            format!("raise the limit to {wanted} or more (ulimit -n, docker run --ulimit nofile=...)"),
+        ),
+    }
+}
+
 pub fn spool(plan: &Plan) -> Finding {
     const NAME: &str = "spool";
     let Some(spool) = &plan.spool else {

@@ -1,7 +1,9 @@
 //! `logpump doctor`: looks at everything that a run needs, as a run would use it, and says what it found: one screen, each
 //! line ok, warn or fail with the remedy. Starts no command, ships no line, and leaves nothing behind.
 
+mod files;
 mod machine;
+mod programs;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -11,20 +13,26 @@ use std::io::Write as _;
 
 use serde_json::json;
 
+use crate::child::Spec;
 use crate::refusal::EXIT_UNAVAILABLE;
 use crate::run::{EngineWish, SpoolPlan};
 use crate::ship::Target;
 use crate::spool::entry::Address;
 use crate::sys::environment;
+pub use files::Files;
 
 /// What to look at.
 pub struct Plan {
     /// How many commands a run would have.
     pub commands: usize,
+    /// Those that were named.
+    pub specs: Vec<Spec>,
     pub engine: EngineWish,
     pub target: Target,
-    /// Where the commands' lines go, each group once, with its first stream. None: no --log-group was given.
+    /// Where the commands' lines go, each group once, with its first stream.
     pub places: Vec<Address>,
+    /// Where they go if it is into files.
+    pub files: Option<Files>,
     pub create_group: bool,
     /// None: none is wanted.
     pub spool: Option<SpoolPlan>,
@@ -33,6 +41,13 @@ pub struct Plan {
     /// One real PutLogEvents.
     pub tries: bool,
     pub json: bool,
+}
+
+impl Plan {
+    /// Nothing of AWS is wanted: lines go into files, or nowhere, as was asked for.
+    fn is_local(&self) -> bool {
+        self.places.is_empty() && self.files.as_ref().is_none_or(|files| files.asked_for)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,8 +98,12 @@ pub fn run(plan: &Plan) -> u8 {
     environment::forget_empty(&["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS"]);
     // First, while this process has one thread.
     let mut findings = machine::engine(plan);
-    findings.extend([machine::kernel(), machine::pipes(plan.commands), machine::memlock()]);
-    findings.push(machine::spool(plan));
+    findings.extend([machine::kernel(), machine::pipes(plan.commands), machine::memlock(), machine::open_files(plan)]);
+    findings.extend(programs::look(&plan.specs));
+    findings.extend(plan.files.as_ref().map(files::look));
+    if !plan.is_local() {
+        findings.push(machine::spool(plan));
+    }
     findings.extend(service::look(plan));
     let works = findings.iter().all(|finding| finding.state != State::Fail);
     let text = if plan.json { as_json(&findings, works) } else { as_text(&findings, works) };

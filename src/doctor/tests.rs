@@ -8,9 +8,11 @@ use crate::ship::{Connection, Identity, Inspection};
 fn plan(tries: bool) -> Plan {
     Plan {
         commands: 1,
+        specs: Vec::new(),
         engine: EngineWish::Epoll,
         target: Target::default(),
         places: Vec::new(),
+        files: None,
         create_group: false,
         spool: None,
         insists_on_spool: false,

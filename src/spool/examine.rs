@@ -38,15 +38,17 @@ fn try_out(path: &Path, run: u64) -> io::Result<Examined> {
         directory.sync()
     })();
     let _ = directory.unlink("trial");
-    let system = statfs(path);
+    let system = file_system(path);
     let _ = directory.remove();
     tried.map_err(|error| io::Error::new(error.kind(), format!("cannot write in {}: {error}", path.display())))?;
-    let system = system?;
-    Ok(Examined {
-        file_system: name(system.f_type as u32),
-        free_bytes: system.f_bavail.saturating_mul(system.f_bsize.unsigned_abs()),
-        vanishing: vanishing(path),
-    })
+    let (file_system, free_bytes) = system?;
+    Ok(Examined { file_system, free_bytes, vanishing: vanishing(path) })
+}
+
+/// Its name, and the bytes that are free there for us.
+pub fn file_system(path: &Path) -> io::Result<(String, u64)> {
+    let system = statfs(path)?;
+    Ok((name(system.f_type as u32), system.f_bavail.saturating_mul(system.f_bsize.unsigned_abs())))
 }
 
 #[cfg(test)]

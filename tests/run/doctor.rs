@@ -1,10 +1,11 @@
 //! `logpump doctor` against the stand-in: what is well, and each thing that is not, with its remedy and the exit code.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::program::{GROUP, read_back, standin};
+use crate::program::{GROUP, bare, read_back, standin};
 use crate::standin::Standin;
 
 /// In credentials, to be looked for in everything that is printed.
@@ -25,18 +26,9 @@ struct Said {
 }
 
 impl Doctor {
-    /// With nothing of the developer's own settings, and nothing that leaves loopback.
     fn new(args: &[&str]) -> Doctor {
         let place = tempfile::tempdir().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_logpump"));
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            if text.starts_with("LOGPUMP_") || text.starts_with("AWS_") || text.to_lowercase().ends_with("_proxy") {
-                command.env_remove(&name);
-            }
-        }
-        command.env("HOME", place.path()).env("AWS_EC2_METADATA_DISABLED", "true");
-        command.env("AWS_ENDPOINT_URL", "http://127.0.0.1:1").env("LOGPUMP_SPOOL_DIR", place.path().join("spool"));
+        let mut command = bare(place.path());
         command.env("AWS_ACCESS_KEY_ID", "demo").env("AWS_SECRET_ACCESS_KEY", "demo").env("AWS_REGION", "eu-central-1");
         command.arg("doctor");
         Doctor { command, args: args.iter().map(|arg| (*arg).to_owned()).collect(), place }
@@ -88,8 +80,9 @@ impl Doctor {
         assert_eq!(said.json["works"], said.code == Some(0), "{}", said.text);
         // The free space changes from one to the other, the stream's name has the time in it, and the first may have made
         // the group.
-        for finding in
-            findings.iter().filter(|finding| !["spool", "try", "service"].contains(&finding["name"].as_str().unwrap()))
+        for finding in findings
+            .iter()
+            .filter(|finding| !["spool", "dir", "try", "service"].contains(&finding["name"].as_str().unwrap()))
         {
             let line = finding["text"].as_str().unwrap();
             assert!(said.text.contains(line), "{line} is not in:\n{}", said.text);
@@ -109,6 +102,10 @@ impl Said {
         (of("state"), of("text"), of("remedy"))
     }
 
+    fn speaks_of(&self, name: &str) -> bool {
+        self.json["findings"].as_array().unwrap().iter().any(|finding| finding["name"] == name)
+    }
+
     /// The only thing that fails is this, and it says so.
     fn assert_fails(&self, names: &[&str], text: &str, remedy: &str) {
         assert_eq!(self.code, Some(69), "{}", self.text);
@@ -124,12 +121,14 @@ impl Said {
 #[test]
 fn where_all_is_well_it_says_so_and_changes_nothing() {
     let standin = standin(&[]);
-    let said = Doctor::at(&standin.url, &["--engine", "epoll", "--", "python3", "app.py", "--", "other"]).look();
+    let said = Doctor::at(&standin.url, &["--engine", "epoll", "--", "python3", "app.py", "--", "sh"]).look();
     assert_eq!(said.code, Some(0), "{}", said.text);
     let expected = [
         ("engine", "epoll: asked for"),
         ("kernel", "Linux "),
         ("pipes", "256 KiB each"),
+        ("descriptors", "2 commands take 68"),
+        ("command", "python3: /"),
         ("spool", "can be written"),
         ("region", "eu-central-1"),
         ("credentials", "from EnvironmentVariable, key ...demo"),
@@ -151,12 +150,12 @@ fn where_all_is_well_it_says_so_and_changes_nothing() {
 fn a_try_stores_one_event_in_the_streams_place() {
     for gzip in [&[][..], &["--gzip"]] {
         let standin = standin(&[]);
-        let args = [gzip, &["--try", "--log-stream", "{name}", "--", "/bin/app"]].concat();
+        let args = [gzip, &["--try", "--log-stream", "{name}", "--", "/bin/sh"]].concat();
         let said = Doctor::at(&standin.url, &args).look();
         assert_eq!((said.code, said.finding("try").0), (Some(0), "ok"), "{}", said.text);
         // Text and JSON: two runs.
         let expected = format!("logpump {} doctor: this line can be ignored", env!("CARGO_PKG_VERSION"));
-        assert_eq!(read_back(&standin, "app"), vec![expected; 2]);
+        assert_eq!(read_back(&standin, "sh"), vec![expected; 2]);
     }
 }
 
@@ -275,6 +274,9 @@ fn what_run_calls_wrong_usage_is_wrong_here_too() {
         &["--log-group", "g", "--spool-max", "1MiB"],
         &["--log-group", "g", "--durable", "--spool-max", "0"],
         &["app"],
+        &["--log-group", "g", "--dir", "logs"],
+        &["--sink", "cloudwatch"],
+        &["--log-group", "g", "--endpoint-url", "http://["],
     ] {
         let output = Doctor::new(args).output(&[]);
         let said = String::from_utf8(output.stderr).unwrap();
@@ -290,4 +292,89 @@ fn it_takes_every_option_of_a_run() {
     assert!(!help.contains("--eof-grace"), "what it does not look at is not shown:\n{help}");
     let said = Doctor::new(&["--eof-grace", "1s", "--tee", "--report", "/dev/null", "--max-in-flight", "4"]).look();
     assert_eq!(said.code, Some(0), "{}", said.text);
+}
+
+/// A file in the doctor's place.
+fn file(doctor: &Doctor, name: &str, text: &str, mode: u32) -> String {
+    let path = doctor.place.path().join(name);
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+impl Doctor {
+    fn and(mut self, args: &[&str]) -> Doctor {
+        self.args.extend(args.iter().map(|arg| (*arg).to_owned()));
+        self
+    }
+}
+
+#[test]
+fn each_command_is_looked_at_and_none_is_started() {
+    let doctor = Doctor::new(&["--dir", "/tmp"]);
+    let mark = doctor.place.path().join("started");
+    let well = file(&doctor, "well", &format!("#!/bin/sh\ntouch {}\n", mark.display()), 0o755);
+    let plain = file(&doctor, "plain", "#!/bin/sh\n", 0o644);
+    let orphan = file(&doctor, "orphan", "#!/no/such/python\n", 0o755);
+    let asks = file(&doctor, "asks", "#!/usr/bin/env no-such-python\n", 0o755);
+    let said = doctor.and(&["--", &well, "--", &plain, "--", "no-such-program", "--", &orphan, "--", &asks]).look();
+    assert_eq!(said.code, Some(69), "{}", said.text);
+    for line in [
+        format!("ok    command      well: {well}\n"),
+        format!("fail  command      cannot start child plain ({plain}): EACCES; {plain} is not executable\n"),
+        "fail  command      cannot start child no-such-program (no-such-program): ENOENT; no such command in PATH"
+            .to_owned(),
+        format!("the interpreter that its #! line names, /no/such/python, does not\n"),
+        format!("warn  command      asks: the #! line of {asks} wants no-such-python, which is not in PATH\n"),
+        "-> chmod +x it, or name its interpreter first\n".to_owned(),
+    ] {
+        assert!(said.text.contains(&line), "{line:?} is not in:\n{}", said.text);
+    }
+    assert!(!mark.exists());
+    // Of many that are well, a few lines.
+    let many = ["--", "sh"].repeat(9);
+    let said = Doctor::new(&["--dir", "/tmp"]).and(&many).look();
+    assert_eq!(said.text.matches(" command ").count(), 4, "{}", said.text);
+    assert!(said.code == Some(0) && said.text.contains("6 more would start"), "{}", said.text);
+}
+
+#[test]
+fn lines_that_go_into_files_need_nothing_of_aws_and_a_directory_that_takes_them() {
+    let doctor = Doctor::new(&[]);
+    let logs = doctor.place.path().join("not/there/yet");
+    let said = doctor.and(&["--dir", logs.to_str().unwrap(), "--", "true"]).look();
+    assert_eq!((said.code, said.finding("dir").0), (Some(0), "ok"), "{}", said.text);
+    assert!(said.finding("dir").1.contains("would be made, and can be written: "), "{}", said.text);
+    for name in ["service", "spool", "credentials"] {
+        assert!(!said.speaks_of(name), "{name} was not asked for:\n{}", said.text);
+    }
+    assert!(!logs.exists() && !logs.parent().unwrap().exists());
+    Doctor::new(&["--dir", "/proc/logs"]).look().assert_fails(&["dir"], "cannot write /proc/logs", "--dir");
+    // One file of it is a directory.
+    let doctor = Doctor::new(&["--log-stream", "{name}"]);
+    let path = doctor.place.path().to_owned();
+    std::fs::create_dir(path.join("true")).unwrap();
+    let said = doctor.and(&["--dir", path.to_str().unwrap(), "--", "true"]).look();
+    said.assert_fails(&["dir"], &format!("cannot write {}/true: Is a directory", path.display()), "--dir");
+    // Nobody asked for a place: that is worth a word.
+    let said = Doctor::new(&[]).look();
+    assert_eq!((said.code, said.finding("service").0), (Some(0), "warn"), "{}", said.text);
+    said.finding("dir");
+    assert!(!Doctor::new(&["--sink", "null", "--", "true"]).look().speaks_of("service"));
+}
+
+#[test]
+fn a_limit_of_open_files_that_is_too_low_for_the_commands_fails() {
+    let mut doctor = Doctor::new(&["--engine", "epoll", "--dir", "/tmp"]);
+    let mut limited = Command::new("prlimit");
+    limited.arg("--nofile=100").arg(doctor.command.get_program()).args(doctor.command.get_args());
+    for (name, value) in doctor.command.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    doctor.command = limited;
+    let said = doctor.and(&["--", "true"].repeat(13)).look();
+    said.assert_fails(&["descriptors"], "at most 100; 13 commands take 103", "raise the limit to 103");
 }

@@ -144,6 +144,10 @@ fn wrong_usage_is_64_with_one_line_and_starts_nothing() {
         &["--log-group", "arn:aws:logs:eu-west-1:123456789012:log-group:g", "--region", "us-east-1"],
         &["--log-group", "g", "--dir", "logs"],
         &["--log-group", "g", "--endpoint-url", "localhost:4580"],
+        &["--log-group", "g", "--endpoint-url", "foo"],
+        &["--log-group", "g", "--endpoint-url", "ftp://x"],
+        &["--log-group", "g", "--endpoint-url", "http://["],
+        &["--log-group", "g", "--endpoint-url", "http://h:x"],
         &["--log-group", "g", "--ca-bundle", "/nowhere.pem"],
         &["--log-group", "g", "--ca-bundle", "/dev/null"],
         &["--log-stream", "{pid}"],
@@ -183,6 +187,22 @@ fn wrong_usage_is_64_with_one_line_and_starts_nothing() {
         let output = logpump(args);
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!((output.status.code(), said.lines().count()), (Some(64), 1), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn an_endpoint_from_the_environment_that_is_no_url_starts_nothing_either() {
+    for (variable, url, expected) in [
+        ("AWS_ENDPOINT_URL", "http://[", "AWS_ENDPOINT_URL: \"http://[\" has no IPv6 address"),
+        ("AWS_ENDPOINT_URL_LOGS", "foo", "AWS_ENDPOINT_URL_LOGS: \"foo\" does not begin with http:// or https://"),
+        ("LOGPUMP_ENDPOINT_URL", "ftp://x", "--endpoint-url: \"ftp://x\" does not begin with http:// or https://"),
+    ] {
+        let run = Logpump::without_report("auto").args(&["--log-group", "g"]).env(variable, url);
+        let mark = run.place("started");
+        let ended = run.command(&["touch", mark.to_str().unwrap()]).run_without_report();
+        assert_eq!((ended.code, ended.said.lines().count()), (Some(64), 1), "{}", ended.said);
+        assert!(ended.said.contains(expected), "{}", ended.said);
+        assert!(!mark.exists(), "{variable}");
     }
 }
 

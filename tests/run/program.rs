@@ -25,6 +25,22 @@ pub fn suite_engine() -> Option<String> {
     std::env::var("LOGPUMP_TEST_ENGINE").ok().filter(|engine| !engine.is_empty())
 }
 
+/// logpump, with nothing of the developer's own logpump or AWS settings. What it keeps goes to `place`, and nothing ever
+/// leaves loopback: where no test says another endpoint, this one refuses.
+pub fn bare(place: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_logpump"));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("LOGPUMP_") || text.starts_with("AWS_") || text.to_lowercase().ends_with("_proxy") {
+            command.env_remove(&name);
+        }
+    }
+    // Not one that other runs leave something in.
+    command.env("LOGPUMP_SPOOL_DIR", place.join("spool")).env("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
+    command.env("HOME", place).env("AWS_EC2_METADATA_DISABLED", "true");
+    command
+}
+
 /// A run that is being put together: options first, then the command or commands.
 pub struct Logpump {
     pub command: Command,
@@ -40,7 +56,7 @@ impl Logpump {
         run.arg("--report").arg(report)
     }
 
-    /// Writes a report. Nothing of the developer's own logpump or AWS settings reaches it.
+    /// Writes a report.
     pub fn new(engine: &str) -> Logpump {
         let run = Logpump::without_report(engine);
         let report = run.place("report.json");
@@ -58,18 +74,7 @@ impl Logpump {
     /// The same on this engine, whatever the suite's is.
     pub fn on(engine: &str) -> Logpump {
         let place = tempfile::tempdir().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_logpump"));
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            if text.starts_with("LOGPUMP_") || text.starts_with("AWS_") || text.to_lowercase().ends_with("_proxy") {
-                command.env_remove(&name);
-            }
-        }
-        // Not one that other runs leave something in.
-        command.env("LOGPUMP_SPOOL_DIR", place.path().join("spool"));
-        // Nothing ever leaves loopback: where no test says another endpoint, this one refuses.
-        command.env("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
-        command.env("HOME", place.path()).env("AWS_EC2_METADATA_DISABLED", "true");
+        let mut command = bare(place.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.args(["run", "--engine", engine]);
         Logpump { command, engine: engine.to_owned(), place }
