@@ -126,7 +126,7 @@ Examples:
   logpump run --log-group arn:aws:logs:eu-west-1:123456789012:log-group:/my/app -- airflow scheduler -- airflow triggerer
   logpump run --dir ./logs --report report.json -- make test";
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_help = AFTER_HELP, override_usage = "logpump run [OPTIONS] -- COMMAND [ARGS]... [-- COMMAND [ARGS]...]...")]
 pub struct RunArguments {
     /// Run the processes that FILE names, each with settings of its own, in place of commands behind a -- (docs/CONFIG.md has them all)

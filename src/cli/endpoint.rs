@@ -40,7 +40,7 @@ fn configured() -> Option<(&'static str, String)> {
     VARIABLES.into_iter().find_map(|name| Some((name, variable(name)?)))
 }
 
-fn holds_a_password(url: &str) -> bool {
+pub fn holds_a_password(url: &str) -> bool {
     authority(url.split_once("://").map_or(url, |(_, rest)| rest)).contains('@')
 }
 

@@ -3,6 +3,7 @@
 mod args;
 mod checkup;
 mod config;
+mod decided;
 mod describe;
 mod endpoint;
 mod group_settings;
@@ -60,6 +61,14 @@ fn run(arguments: RunArguments, matches: &ArgMatches) -> Result<u8, Refusal> {
 
 fn check(file: &Path) -> Result<u8, Refusal> {
     let config = processes::load(file)?;
+    // What only shows when the processes are seen together, and with what the environment says of options.
+    let words = ["logpump".into(), "run".into(), "--config".into(), file.as_os_str().to_owned()];
+    let parsed = grammar().try_get_matches_from(words).and_then(|matches| Arguments::from_arg_matches(&matches));
+    match parsed.map(|arguments| arguments.verb) {
+        Ok(Verb::Run(arguments)) => resolve::judge(&arguments, file)?,
+        Ok(_) => unreachable!("it was told to run"),
+        Err(error) => return Ok(explain(&error)),
+    }
     say(&format!("{}: {} processes, nothing wrong\n", file.display(), config.processes.len()))
 }
 

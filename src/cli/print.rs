@@ -8,35 +8,55 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 
 use super::config::{Masked, Threshold};
+use super::decided::Decided;
+use super::endpoint;
 use super::processes::{Source, Wish};
 use crate::child::{StopTarget, signal_name};
 
 /// What the options of `logpump run` are, and who said so.
 pub struct Options {
-    /// Name, values, source.
-    options: Vec<(String, String, &'static str)>,
+    /// Name, values and source; None: nobody gave it, and it has no fixed default.
+    options: Vec<(String, Option<(String, &'static str)>)>,
 }
 
 impl Options {
     pub fn of(command: &clap::Command, matches: &ArgMatches) -> Options {
         let options = command.get_arguments().filter_map(|argument| {
-            let name = argument.get_long()?;
+            let name = argument.get_long().filter(|name| *name != "help")?;
             let id = argument.get_id().as_str();
-            let values = matches.get_raw(id)?;
-            let values: Vec<_> = values.map(|value| value.to_string_lossy()).collect();
-            let source = match matches.value_source(id)? {
-                ValueSource::CommandLine => "command line",
-                ValueSource::EnvVariable => "environment",
+            let values = matches.get_raw(id).filter(|values| values.len() > 0).map(|values| {
+                let values: Vec<_> = values.map(|value| value.to_string_lossy()).collect();
+                let value = values.join(" ");
+                if id == "endpoint_url" && endpoint::holds_a_password(&value) { "...".to_owned() } else { value }
+            });
+            let source = match matches.value_source(id) {
+                Some(ValueSource::CommandLine) => "command line",
+                Some(ValueSource::EnvVariable) => "environment",
                 _ => "default",
             };
-            Some((format!("--{name}"), values.join(" "), source))
+            Some((format!("--{name}"), values.filter(|value| !value.is_empty()).map(|value| (value, source))))
         });
         Options { options: options.collect() }
     }
 
     fn source(&self, option: &str) -> &'static str {
         let known = self.options.iter().find(|(name, ..)| name == option);
-        known.map_or("default", |(_, _, source)| source)
+        known.and_then(|(_, given)| given.as_ref()).map_or("default", |(_, source)| source)
+    }
+
+    /// Every option: as it was given, as it was decided, or that it is not there.
+    fn write(&self, decided: &[Decided], text: &mut String) {
+        for (name, given) in &self.options {
+            let decided = decided.iter().find(|decided| decided.option == name);
+            let _ = match (given, decided) {
+                (Some((value, source)), Some(now)) if now.option == "--sink" => {
+                    writeln!(text, "#   {name} {value}  ({source}; now {}, {})", now.value, now.source)
+                }
+                (Some((value, source)), _) => writeln!(text, "#   {name} {value}  ({source})"),
+                (None, Some(Decided { value, source, .. })) => writeln!(text, "#   {name} {value}  ({source})"),
+                (None, None) => writeln!(text, "#   {name}  (not given)"),
+            };
+        }
     }
 }
 
@@ -48,11 +68,9 @@ pub struct Resolved<'a> {
 }
 
 /// As a configuration file, with comments.
-pub fn text(options: &Options, file: Option<&Path>, resolved: &[Resolved<'_>]) -> String {
+pub fn text(options: &Options, decided: &[Decided], file: Option<&Path>, resolved: &[Resolved<'_>]) -> String {
     let mut text = String::from("# The options of logpump run.\n");
-    for (name, value, source) in &options.options {
-        let _ = writeln!(text, "#   {name} {value}  ({source})");
-    }
+    options.write(decided, &mut text);
     let file = file.map_or_else(String::new, |file| file.display().to_string());
     let place = |source: Source| match source {
         Source::Process(at) => format!("{file}:{}", at.line),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::args::{EngineChoice, RunArguments, SinkChoice};
+use super::decided;
 use super::endpoint;
 use super::group_settings;
 use super::mwaa;
@@ -17,7 +18,7 @@ use crate::child::Spec;
 use crate::clock;
 use crate::limits::{CERTIFICATES_BYTES_MAX, CHILDREN_MAX, DURATION_MAX, FLUSH_INTERVAL_MAX, FLUSH_INTERVAL_MIN};
 use crate::lines::rules::Why;
-use crate::refusal::{EXIT_CANT_CREATE, Refusal};
+use crate::refusal::{EXIT_CANT_CREATE, EXIT_CONFIG, Refusal};
 use crate::run::{Child, Destination, EngineWish, Group, Plan};
 use crate::ship::{self, DiskOptions, Target, files};
 
@@ -31,16 +32,38 @@ pub enum Resolution {
 
 pub fn resolve(arguments: RunArguments, options: &print::Options) -> Result<Resolution, Refusal> {
     let named = named(&arguments)?;
-    let printed = arguments.print_config.then(|| {
-        let all = named.wishes.iter().zip(&named.names).zip(&named.streams);
-        let resolved: Vec<_> = all.map(|((wish, name), stream)| print::Resolved { wish, name, stream }).collect();
-        print::text(options, arguments.config.as_deref(), &resolved)
-    });
-    let plan = plan(arguments, named)?;
-    Ok(printed.map_or_else(|| Resolution::Plan(Box::new(plan)), Resolution::Printed))
+    if !arguments.print_config {
+        return Ok(Resolution::Plan(Box::new(plan(arguments, named)?)));
+    }
+    let plan = plan(arguments.clone(), named.clone())?;
+    let all = named.wishes.iter().zip(&named.names).zip(&named.streams);
+    let resolved: Vec<_> = all.map(|((wish, name), stream)| print::Resolved { wish, name, stream }).collect();
+    let decided = decided::of(&arguments, &plan)?;
+    Ok(Resolution::Printed(print::text(options, &decided, arguments.config.as_deref(), &resolved)))
+}
+
+/// What `run` would say of this configuration file, before it makes or opens anything.
+pub(super) fn judge(arguments: &RunArguments, file: &Path) -> Result<(), Refusal> {
+    let judged = || {
+        let named = named(arguments)?;
+        room::memory(arguments, named.wishes.len())?;
+        match outlet(arguments, &named.wishes)? {
+            Outlet::CloudWatch => named
+                .wishes
+                .iter()
+                .zip(&named.names)
+                .try_for_each(|(wish, name)| group(arguments, wish, name).map(drop)),
+            Outlet::Directory(_) => files(&named.names, &named.streams),
+            Outlet::Null => Ok(()),
+        }
+    };
+    let of_file =
+        |refusal: Refusal| Refusal { code: EXIT_CONFIG, message: format!("{}: {}", file.display(), refusal.message) };
+    judged().map_err(of_file)
 }
 
 /// What is to run, and what each is called.
+#[derive(Debug, Clone)]
 pub(super) struct Named {
     pub wishes: Vec<Wish>,
     pub names: Vec<String>,

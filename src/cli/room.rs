@@ -17,7 +17,7 @@ use crate::spool::SyncPolicy;
 
 const DEFAULT_DIRECTORY: &str = "logpump-spool";
 const DEFAULT_SPOOL: ByteSize = ByteSize::gib(1);
-const DEFAULT_MEMORY: ByteSize = ByteSize::mib(64);
+pub const DEFAULT_MEMORY: ByteSize = ByteSize::mib(64);
 
 /// How `--memory-max` is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

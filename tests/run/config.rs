@@ -5,8 +5,9 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
+use crate::help::OPTIONS;
 use crate::on_both_engines;
-use crate::program::{Logpump, read_back, standin};
+use crate::program::{Logpump, bare, read_back, standin};
 use crate::stop::POLITE;
 
 /// Tells every process of a group which signal reaches it, and ends when the file that it is given is there.
@@ -251,6 +252,60 @@ fn check_says_what_is_wrong_without_starting_anything() {
 }
 
 #[test]
+fn check_says_what_run_would_say_of_processes_that_do_not_go_together() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("x.toml");
+    let process = |more: &str| format!("[[process]]\ncommand = [\"touch\", \"started\"]\n{more}\n");
+    let looked = |file: &str, variables: &[(&str, &str)]| {
+        fs::write(&path, file).unwrap();
+        let mut check = bare(place.path());
+        check.envs(variables.iter().copied()).arg("check").arg(&path);
+        let check = check.output().unwrap();
+        let run = Logpump::without_report("auto").arg("--config").arg(&path).run_without_report();
+        let said = text(&check.stderr);
+        let run = run.said.strip_prefix("logpump: ").unwrap_or_default().to_owned();
+        (check.status.code(), said.replace(&format!("logpump: {}: ", path.display()), ""), run)
+    };
+    for (file, expected) in [
+        (
+            process("log_group = \"/g\"") + &process("name = \"other\""),
+            "process other has no log group, and others have one",
+        ),
+        (process("log_stream = \"s\"") + &process("log_stream = \"s\""), "several commands would share the stream s"),
+        (process("log_stream = \"x/y\"") + &process("log_stream = \"x_y\""), "would share the file x_y"),
+    ] {
+        let (code, said, run) = looked(&file, &[]);
+        assert_eq!((code, said.as_str()), (Some(78), run.as_str()));
+        assert!(said.contains(expected), "{said}");
+    }
+    // The environment may say what the file does not.
+    let some = process("log_group = \"/g\"") + &process("");
+    assert_eq!(looked(&some, &[("LOGPUMP_LOG_GROUP", "/all")]).0, Some(0));
+    assert_eq!(looked(&some, &[("LOGPUMP_SINK", "null")]).0, Some(0));
+    assert_eq!(looked(&some, &[("LOGPUMP_GRACE", "soon")]).0, Some(64));
+    assert!(!place.path().join("started").exists() && !place.path().join("logpump-logs").exists());
+}
+
+#[test]
+fn print_config_says_which_region_and_endpoint_are_used_and_no_password() {
+    let run = |url: &str, more: &[&str]| {
+        let run = Logpump::without_report("auto").env("AWS_REGION", "eu-west-3").env("AWS_ENDPOINT_URL", url);
+        text(&run.args(&["--print-config"]).args(more).command(&["true"]).run_without_report().stdout)
+    };
+    let printed = run("http://127.0.0.1:2", &["--log-group", "g"]);
+    for expected in [
+        "#   --region eu-west-3  (environment, AWS_REGION)\n",
+        "#   --endpoint-url http://127.0.0.1:2  (environment, AWS_ENDPOINT_URL)\n",
+        "#   --sink auto  (default; now cloudwatch, decided by --log-group and --dir)\n",
+        "#   --dir  (not given)\n",
+    ] {
+        assert!(printed.contains(expected), "{expected:?} is missing in\n{printed}");
+    }
+    let printed = run("http://me:marked@h", &["--sink", "null", "--endpoint-url", "http://me:marked@h"]);
+    assert!(printed.contains("--endpoint-url ...  (command line)") && !printed.contains("marked"), "{printed}");
+}
+
+#[test]
 fn print_config_says_what_would_run_and_where_each_setting_comes_from() {
     let run = Logpump::new("auto").into_files();
     let file = "[defaults]\ngrace = \"5s\"\n[[process]]\nname = \"web\"\ncommand = [\"touch\", \"a b\"]\nenv.SECRET = \
@@ -274,6 +329,21 @@ fn print_config_says_what_would_run_and_where_each_setting_comes_from() {
         assert!(printed.contains(expected), "{expected:?} is missing in\n{printed}");
     }
     assert!(!printed.contains("marked"), "{printed}");
+    // Every option is there, whoever decided it.
+    for expected in [
+        "#   --memory-max 64.0 MiB  (default)\n",
+        "#   --stream-window 8  (default, as --max-in-flight)\n",
+        "#   --when-full drop  (default)\n",
+        "#   --spool-sync interval  (default)\n",
+        "#   --sink auto  (default; now dir, decided by --log-group and --dir)\n",
+        "#   --log-group  (not given)\n",
+        "#   --statsd  (not given)\n",
+    ] {
+        assert!(printed.contains(expected), "{expected:?} is missing in\n{printed}");
+    }
+    for option in OPTIONS {
+        assert_eq!(printed.matches(&format!("#   {option} ")).count(), 1, "{option}:\n{printed}");
+    }
     // What was printed is a configuration file itself.
     let place = tempfile::tempdir().unwrap();
     let again = place.path().join("again.toml");

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use crate::program::Logpump;
 
 /// The options of `logpump run`, written down by hand.
-const OPTIONS: &[&str] = &[
+pub const OPTIONS: &[&str] = &[
     "--config",
     "--print-config",
     "--log-group",
