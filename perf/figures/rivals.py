@@ -17,7 +17,6 @@ from .hdr import Histogram
 from .processes import Failure, Watch
 from .service import Service
 
-MILLION, GIGA = 1e6, 1e9
 PSS_INTERVAL_S = 0.1
 # One child's command stands for all.
 COMMAND_CHARS_MAX = 600
@@ -161,15 +160,6 @@ def arrived(findings, figures):
     kept = sum(found["expected"] - found["missing"] - found["beyond"] for found in findings["writers"])
     named = {name: sum(found[name] for found in findings["writers"]) for name in ("doubled", "out_of_order", "altered")}
     return {"delivered": kept, "lost": figures["lines"] - kept, **named, "foreign": findings["foreign"]}
-
-
-def per_line_figures(run):
-    """CPU by what it was spent for: lines that arrived; where nothing is shipped, lines that were read."""
-    lines = run.get("delivered", run["lines"])
-    if not lines or "cpu_s" not in run:
-        return {}
-    per_line = run["cpu_s"] / lines
-    return {"cpu_s_per_million": per_line * MILLION, "cpu_s_per_gb": per_line * run["lines"] / run["bytes"] * GIGA}
 
 
 BRIEF = {"accepted_lines_per_s": ",.0f", "cpu_s": ".2f", "pss_mib": ".1f", "write_p99_9_us": ",.1f", "write_max_us": ",.0f", "lost": ",",
