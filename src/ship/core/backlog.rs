@@ -27,9 +27,12 @@ impl Core {
 
     /// At the memory's bound one body at a time comes back.
     fn may_load(&self, now: Instant) -> bool {
-        // What waits of streams that stand still holds up no other.
+        // What waits of streams that stand still holds up no other, nor what it waits for itself.
         let goes_on = |(index, stream): &(usize, &Stream)| {
-            !stream.is_troubled(now) && !stream.refusals.slow && !self.is_mute(*index, now)
+            !stream.is_troubled(now)
+                && !stream.refusals.slow
+                && !self.is_mute(*index, now)
+                && !self.waits_for_disk(stream)
         };
         let of_those = self.streams.iter().enumerate().filter(goes_on);
         let ahead = of_those.map(|(_, stream)| stream.backlog.len()).sum::<usize>();

@@ -81,6 +81,14 @@ impl Core {
                 && !older_is_here(stream.backlog.front()))
     }
 
+    /// What came back waits for what is in memory, and that for what is on disk still: as parts of bodies do that share a
+    /// millisecond.
+    pub(super) fn waits_for_disk(&self, stream: &Stream) -> bool {
+        let (Some(fresh), Some(old)) = (stream.waiting.front(), stream.backlog.front()) else { return false };
+        let is_between = is_behind_disk(stream, fresh) && fresh.place() < old.place();
+        is_between && self.is_strict(fresh) && self.is_strict(old)
+    }
+
     /// It must not overtake, nor be overtaken by, another body of its stream.
     pub(super) fn is_strict(&self, delivery: &Delivery) -> bool {
         delivery.parcel.entry.serial || self.options.stream_window == 1

@@ -241,3 +241,19 @@ fn what_came_back_is_no_longer_on_disk_alone_and_all_that_is_left_is_younger() {
     on_disk.leave_alone(1);
     assert_eq!((on_disk.alone, on_disk.alone_from), (1, 1));
 }
+
+#[test]
+fn a_backlog_that_waits_for_memory_does_not_hold_up_what_memory_waits_for() {
+    // In a stream of this window, this body is on disk, and 4 is in memory, and 5 and 6 came back.
+    for (window, on_disk, loads) in [(1, 3, true), (1, 7, false), (2, 3, false)] {
+        let mut core = Core::new(addresses(1), with_disk(1, window, false));
+        let delivery = |number| Delivery::fresh(Parcel::new(body("x", 1), label(number, false), |json| json));
+        core.disk.alone = 1;
+        core.streams[0].disk.leave_alone(on_disk);
+        core.streams[0].put_back(delivery(4));
+        for number in [5, 6] {
+            core.streams[0].put_back(Delivery { backlog: true, ..delivery(number) });
+        }
+        assert_eq!(core.load(clock::now()).is_some(), loads, "window {window}, {on_disk} on disk");
+    }
+}
