@@ -74,6 +74,19 @@ impl Parcel {
         Count::new(self.lines, self.raw_bytes)
     }
 
+    /// What is counted on disk while it lies there alone: lines that end in it, in pieces or not.
+    pub fn held_on_disk(&self) -> Count {
+        self.entry.count()
+    }
+
+    /// It lies on disk alone from now on, or is back from there.
+    pub fn moved(&self, on_disk: bool, books: &mut Books) {
+        if !self.adopted {
+            let last_pieces = self.entry.pieces.iter().filter(|piece| piece.ends);
+            last_pieces.for_each(|piece| books.split.moved(piece.line, on_disk));
+        }
+    }
+
     pub fn events(&self) -> usize {
         self.entry.raw_lengths.len()
     }

@@ -87,13 +87,14 @@ impl Core {
         let mut delivery = Delivery::from_disk(parcel, id);
         (delivery.attempts, delivery.maybe_stored) = self.disk.tried.remove(&id).unwrap_or_default();
         self.hold_bytes(index, delivery.parcel.memory_bytes());
-        let stream = &mut self.streams[index];
+        let Stream { disk, books, .. } = &mut self.streams[index];
         if index < self.own_streams {
-            stream.disk.came_back(delivery.number, delivery.parcel.memory_bytes());
-            stream.disk.alone_count = stream.disk.alone_count.without(delivery.parcel.held());
+            disk.came_back(delivery.number, delivery.parcel.memory_bytes());
+            disk.alone_count = disk.alone_count.without(delivery.parcel.held_on_disk());
+            delivery.parcel.moved(false, books);
         } else {
-            stream.disk.bytes += delivery.parcel.memory_bytes();
-            self.disk.adopted_alone = self.disk.adopted_alone.without(delivery.parcel.held());
+            disk.bytes += delivery.parcel.memory_bytes();
+            self.disk.adopted_alone = self.disk.adopted_alone.without(delivery.parcel.held_on_disk());
         }
         if too_old {
             // The service would refuse each event: the call can be spared.
@@ -132,7 +133,6 @@ impl Core {
             self.disk.adopted_alone = self.disk.adopted_alone.without(lost.count);
             self.adopted.ledger.book(End::Unreadable, lost.count);
         } else if let Some(index) = self.own_stream_of(key) {
-            // A cut line counts where its last piece is booked, and so do the others of its pieces here.
             let pending = self.disk.pending_for_room(index);
             let Stream { disk, books, .. } = &mut self.streams[index];
             let lost = disk.lose(sum, pending);

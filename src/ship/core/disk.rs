@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::refused::Whole;
 use super::silence::Silence;
-use super::stream::Delivery;
+use super::stream::{Delivery, Stream};
 use super::{Action, Core};
 use crate::ledger::{Count, Ledger};
 use crate::spool::entry::{Entry, Sum};
@@ -234,10 +234,12 @@ impl Core {
     /// Counts what is on disk alone.
     pub(super) fn left_on_disk(&mut self, stream: usize, delivery: &Delivery) {
         if stream < self.own_streams {
-            self.streams[stream].disk.alone_count += delivery.parcel.held();
-            self.streams[stream].disk.alone_bytes += delivery.parcel.memory_bytes();
+            let Stream { disk, books, .. } = &mut self.streams[stream];
+            disk.alone_count += delivery.parcel.held_on_disk();
+            disk.alone_bytes += delivery.parcel.memory_bytes();
+            delivery.parcel.moved(true, books);
         } else {
-            self.disk.adopted_alone += delivery.parcel.held();
+            self.disk.adopted_alone += delivery.parcel.held_on_disk();
         }
         self.disk.alone += 1;
         self.disk.nothing_but = None;
@@ -246,10 +248,9 @@ impl Core {
 
     /// Lines with pieces on disk: `SplitLines::leave`.
     pub(super) fn leave_split_lines(&mut self) {
-        for stream in &mut self.streams[..self.own_streams] {
-            let ledger = &mut stream.books.ledger;
-            let on_disk = stream.books.split.leave(|end| ledger.book(end, Count::new(1, 0)));
-            stream.disk.alone_count.lines += on_disk;
+        for Stream { disk, books, .. } in &mut self.streams[..self.own_streams] {
+            let nothing_on_disk = disk.alone_count == Count::default();
+            books.split.leave(nothing_on_disk, |end| books.ledger.book(end, Count::new(1, 0)));
         }
     }
 

@@ -152,3 +152,41 @@ fn what_was_told_as_lost_in_the_place_of_another_comes_back_all_the_same() {
     disk.lose_all(0);
     assert_eq!((disk.alone, disk.alone_bytes, disk.bytes), (0, 0, bytes));
 }
+
+#[test]
+fn a_cut_line_whose_last_piece_is_gone_is_gone_and_no_other_line_in_its_place() {
+    for gone in ["d", "e"] {
+        let mut desk = Desk::new(1, with_disk(1, 1, false));
+        desk.offer(0, ["a", "b", "c"]);
+        // The begin of a line, and its end with a whole line.
+        for (name, whole, pieces) in [("d", 0, [(500, false)]), ("e", 1, [(500, true)])] {
+            let body = Body { last_ms: WALL_MS, ..body_with_pieces(name, whole, &pieces) };
+            let books = desk.core.books_mut(0);
+            for (line, ends) in pieces {
+                let lines = u64::from(whole) + u64::from(ends);
+                books.ledger.read += Count::new(lines, u64::from((whole + 1) * RAW_BYTES));
+                books.split.began(line, ends);
+            }
+            let label = desk.core.next_label(0, false, false);
+            desk.core.offer(0, Parcel::new(body, label, |json| json));
+            desk.act();
+        }
+        (0..2).for_each(|_| drop(desk.spool_works()));
+        assert_eq!((desk.core.spooled_of(0), desk.core.held(0)), (Count::new(2, 30), Count::new(3, 30)));
+        let key = desk.core.streams[0].address.key();
+        let at = desk.kept.iter().position(|kept| kept.entry.payload == gone).expect("it is on disk");
+        desk.kept[at].done = true;
+        let sum = desk.kept[at].entry.sum();
+        desk.hear(Event::Gone { run: 0, key, sum });
+        for name in ["a", "b", "c", "d", "e"].into_iter().filter(|name| *name != gone) {
+            desk.spool_works_on();
+            desk.answer(name, ok());
+        }
+        desk.core.give_up(End::Shutdown);
+        desk.check();
+        let ledger = &desk.core.streams[0].books.ledger;
+        let (lines, lost) = if gone == "e" { (3, Count::new(2, 20)) } else { (4, Count::new(1, 10)) };
+        assert_eq!((desk.delivered(0), ledger.ended(End::Unreadable)), (lines, lost), "without {gone}");
+        assert_eq!((desk.core.spooled_of(0), desk.core.held(0)), (Count::default(), Count::default()));
+    }
+}
