@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::super::notice::Notice;
 use super::disk::{Pending, Purpose, What};
 use super::{Action, Core};
+use crate::ledger::Count;
 use crate::limits::WAITING_BODIES_PER_STREAM_MAX;
 use crate::spool::wire::{EntryId, Event, Request};
 
@@ -23,11 +24,7 @@ impl Core {
             Event::Loaded { id, entry } => self.loaded(id, *entry, now, wall_ms),
             Event::Nothing => self.nothing_to_load(),
             Event::Adopted { entries, count, bytes, .. } => {
-                self.disk.alone += entries;
-                self.disk.used_bytes += bytes;
-                self.disk.nothing_but = None;
-                self.disk.adopted_alone += count;
-                self.adopted.ledger.adopted += count;
+                self.adopted(entries, count, bytes);
                 if entries > 0 {
                     self.outbox.push_back(Action::Say(Notice::Adopted { entries, lines: count.lines }));
                 }
@@ -54,8 +51,18 @@ impl Core {
         match event {
             Event::SetAside { run, key, sum, .. } | Event::Gone { run, key, sum } => self.unreadable(run, key, sum),
             Event::NotLost { key, sum } => self.not_lost(key, sum),
+            // Known at the last moment: it is on disk for the next run, but for what is told after this.
+            Event::Adopted { entries, count, bytes, .. } => self.adopted(entries, count, bytes),
             _ => {}
         }
+    }
+
+    fn adopted(&mut self, entries: u64, count: Count, bytes: u64) {
+        self.disk.alone += entries;
+        self.disk.used_bytes += bytes;
+        self.disk.nothing_but = None;
+        self.disk.adopted_alone += count;
+        self.adopted.ledger.adopted += count;
     }
 
     fn stored(&mut self, ticket: u64, id: EntryId, bytes: u64) {

@@ -202,3 +202,17 @@ fn a_failure_that_passes_is_no_trouble_of_an_adopted_stream_and_one_that_takes_l
     assert_eq!(tries_before_it_is_left(Duration::from_millis(5)), ADOPTED_TRIES);
     assert_eq!(tries_before_it_is_left(ADOPTED_QUICK), 1);
 }
+
+#[test]
+fn what_is_found_at_the_very_end_counts_as_left_and_what_of_it_is_gone_costs_nothing_else() {
+    let mut desk = Desk::new(1, with_disk(1, 1, false));
+    desk.hear(Event::Adopted { run: 1, entries: 2, count: Count::new(4, 20), bytes: 1000 });
+    desk.core.give_up(End::Shutdown);
+    desk.core.spool_ended(Event::Adopted { run: 2, entries: 3, count: Count::new(6, 30), bytes: 1000 });
+    let sum = Sum { entries: 1, memory_bytes: 9, count: Count::new(2, 10) };
+    desk.core.spool_ended(Event::Gone { run: 2, key: 0, sum });
+    desk.check();
+    let ledger = desk.core.adopted_ledger();
+    assert_eq!((ledger.adopted, ledger.spooled), (Count::new(10, 50), Count::new(8, 40)));
+    assert_eq!(ledger.ended(End::Unreadable), Count::new(2, 10));
+}
