@@ -230,6 +230,9 @@ impl World<'_> {
         if spool.turn(&mut self.disk, &self.clock, &mut later, &mut met) {
             run.ship_bell.ring();
         }
+        for place in spool.unread_journals.drain(..) {
+            self.watch.journal_unread(place);
+        }
         for event in spool.events.iter().skip(told) {
             let (ticket, id) = match event {
                 Event::Stored { ticket, id, .. } => (ticket, Some(*id)),

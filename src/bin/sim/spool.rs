@@ -1,9 +1,11 @@
 //! The spool's thread: the real store between what ship asks and the simulated disk.
 
 use std::collections::VecDeque;
+use std::io;
 use std::time::Duration;
 
-use logpump::spool::store::{Completion, LANES, Lane, Op, Options, Store};
+use bytes::Bytes;
+use logpump::spool::store::{Completion, LANES, Lane, Op, Options, Outcome, Store};
 use logpump::spool::wire::{Event, Request};
 
 use crate::clock::Clock;
@@ -22,6 +24,10 @@ pub struct Spool {
     flying: [Option<(Op, Fate)>; LANES.len()],
     /// When it was last asked to be woken.
     due: Option<Duration>,
+    /// Journals that it gave up to read, by run and segment.
+    pub unread_journals: Vec<(u64, u32)>,
+    /// Say what the disk does.
+    trace: bool,
 }
 
 /// What is to happen later.
@@ -32,7 +38,7 @@ pub enum Later {
 
 impl Spool {
     /// With all that ended runs have left.
-    pub fn start(plan: &SpoolPlan, run: u64, disk: &mut Disk) -> Spool {
+    pub fn start(plan: &SpoolPlan, run: u64, disk: &mut Disk, trace: bool) -> Spool {
         disk.sweep();
         let found = disk.found();
         let runs = std::iter::once(run).chain(found.iter().map(|found| found.id)).collect();
@@ -45,6 +51,8 @@ impl Spool {
             events: VecDeque::new(),
             flying: [const { None }; LANES.len()],
             due: None,
+            unread_journals: Vec::new(),
+            trace,
         }
     }
 
@@ -76,7 +84,9 @@ impl Spool {
         while let Some(event) = self.store.next_event() {
             self.events.push_back(event);
         }
-        while self.store.next_notice().is_some() {}
+        while let Some(notice) = self.store.next_notice() {
+            self.unread_journals.extend(unread_journal(&notice));
+        }
         let due = self.store.next_due().map(|due| clock.at(due));
         if due != self.due {
             self.due = due;
@@ -88,6 +98,9 @@ impl Spool {
     pub fn done(&mut self, lane: Lane, disk: &mut Disk, clock: &Clock) {
         let (op, fate) = self.flying[lane as usize].take().expect("it was under way");
         let result = disk.perform(&op, &fate, &self.runs);
+        if self.trace {
+            println!("{:12.6} {}", clock.now.as_secs_f64(), words(&op, &result));
+        }
         self.store.completed(Completion { lane, result }, clock.mono());
     }
 
@@ -96,5 +109,26 @@ impl Spool {
         for (op, fate) in self.flying.into_iter().flatten() {
             disk.killed(&op, &fate, &self.runs);
         }
+    }
+}
+
+fn unread_journal(notice: &str) -> Option<(u64, u32)> {
+    let name = notice.strip_prefix("cannot read the journal of the spool's ")?.split(".seg").next()?;
+    let (run, segment) = name.split_once('/')?;
+    Some((u64::from_str_radix(run, 16).ok()?, segment.parse().ok()?))
+}
+
+/// For `--trace`: without the bytes.
+fn words(op: &Op, result: &io::Result<Outcome>) -> String {
+    let of = match op {
+        Op::Append { segment, at, parts } => {
+            format!("Append {segment:?} at {at}, {} bytes", parts.iter().map(Bytes::len).sum::<usize>())
+        }
+        Op::AppendJournal { segment, at, bytes } => format!("AppendJournal {segment:?} at {at}, {} bytes", bytes.len()),
+        op => format!("{op:?}"),
+    };
+    match result {
+        Ok(Outcome::Read(bytes)) => format!("disk: {of}: {} bytes", bytes.len()),
+        result => format!("disk: {of}: {result:?}"),
     }
 }

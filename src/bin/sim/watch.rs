@@ -375,6 +375,14 @@ impl Watch {
         self.expect_again();
     }
 
+    /// The spool could not read this journal, however often: what is noted there comes again.
+    pub fn journal_unread(&mut self, place: (u64, u32)) {
+        let may = self.may_give_reads_up || self.on_disk.unread_journals.contains(&place);
+        assert!(may, "the journal of {place:?} is not read, and nothing happened to it");
+        self.on_disk.unread_journals.insert(place);
+        self.expect_again();
+    }
+
     /// logpump is told that this is not there any more.
     pub fn gone(&mut self, own: bool, count: Count) -> Result<(), String> {
         self.set_aside[usize::from(!own)] += count;

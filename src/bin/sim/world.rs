@@ -200,7 +200,8 @@ impl World<'_> {
             let wait = if profiles.iter().all(|profile| profile.lines == 0) { ADOPTION } else { wait };
             self.queue.push(self.clock.now + wait, Happening::Write { run: number, child: index });
         }
-        let spool = self.plan.spool.map(|plan| Spool::start(&plan, u64::from(number) + 1, &mut self.disk));
+        let (disk, trace) = (&mut self.disk, self.plan.trace);
+        let spool = self.plan.spool.map(|plan| Spool::start(&plan, u64::from(number) + 1, disk, trace));
         self.queue.push(self.clock.now, Happening::SpoolTurn { run: number });
         let stop_at = if patient { STUCK_AFTER } else { self.plan.stop_after };
         self.queue.push(self.clock.now.max(self.plan.calm_at) + stop_at, Happening::Stop { run: number });
@@ -271,6 +272,8 @@ impl World<'_> {
             let performed = self.perform(run)?;
             self.look(run)?;
             if run.pump.is_over(self.clock.mono()) {
+                // What has not to be delivered in this run stays on disk.
+                run.pump.give_up(End::Shutdown, self.clock.both());
                 self.perform(run)?;
                 return Ok(Outcome::Over);
             }
