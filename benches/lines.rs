@@ -35,6 +35,15 @@ fn line_of(load: &str, number: usize) -> Vec<u8> {
         "log_150" => log_line(number, 150),
         "log_20" => log_line(number, 20),
         "log_1k" => log_line(number, 1024),
+        "airflow_3_150" => {
+            let mut line = format!("2026-01-01T12:34:56.{:06}Z [info     ] ", number % 1_000_000);
+            while line.len() < 149 {
+                line.push_str("task finished, queue depth within bounds; ");
+            }
+            line.truncate(149);
+            line.push('\n');
+            line.into_bytes()
+        }
         "json_250" => {
             let mut line = format!(
                 "{{\"time\":\"2026-01-01T12:34:56.{:03}Z\",\"level\":\"info\",\"logger\":\"app.worker\",\"task\":\"{number}\",\
@@ -105,11 +114,11 @@ fn frame_only(bencher: Bencher, load: &str) {
 }
 
 /// Framing, and one of the rules over every line: what it costs is the difference to `none`, by the item (a line).
-#[divan::bench(args = ["none", "level", "trim", "mask", "filtered"])]
+#[divan::bench(args = ["none", "level", "trim", "mask", "filtered", "none_airflow_3", "level_airflow_3"])]
 fn frame_and_edit(bencher: Bencher, rule: &str) {
-    let bytes = occupied("log_150");
+    let bytes = occupied(if rule.ends_with("airflow_3") { "airflow_3_150" } else { "log_150" });
     let rules = match rule {
-        "level" => Rules { level: Some(Level::Info), ..Rules::default() },
+        "level" | "level_airflow_3" => Rules { level: Some(Level::Info), ..Rules::default() },
         "filtered" => Rules { level: Some(Level::Error), ..Rules::default() },
         "trim" => Rules { trim: true, ..Rules::default() },
         "mask" => Rules { mask: Some(Arc::new(Mask::new(&[]).unwrap())), ..Rules::default() },

@@ -16,40 +16,146 @@ const WORD_BYTES_MAX: usize = 96;
 impl Level {
     /// As Python's logging and structlog name them, in any case.
     pub fn named(name: &[u8]) -> Option<Level> {
-        let names: [(&[u8], Level); 9] = [
-            (b"info", Level::Info),
-            (b"warning", Level::Warning),
-            (b"error", Level::Error),
-            (b"debug", Level::Debug),
-            (b"critical", Level::Critical),
-            (b"warn", Level::Warning),
-            (b"exception", Level::Error),
-            (b"fatal", Level::Critical),
-            (b"notset", Level::Debug),
-        ];
-        names.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, level)| *level)
+        match name.len() {
+            ..=8 => {
+                let mut padded = [0; 8];
+                padded[..name.len()].copy_from_slice(name);
+                named_word(u64::from_le_bytes(padded) | LOWER_CASE & filled(name.len()))
+            }
+            _ => name.eq_ignore_ascii_case(b"exception").then_some(Level::Error),
+        }
     }
 
     /// The level that a line begins with, in either form:
     /// `2026-05-06T01:00:14.610844Z [warning  ] text`, also without timestamp or padding (Airflow 3, structlog);
     /// `[2025-01-01 00:00:00 +0000] {module.py:123} WARNING - text`, with a hyphen or an en dash (Airflow 2).
+    #[inline]
     pub fn of_line(line: &[u8]) -> Option<Level> {
-        match line {
-            [b'[', b'0'..=b'9', ..] => of_airflow_2(&line[1..]),
-            [b'[', rest @ ..] => bracketed(rest),
-            [b'0'..=b'9', ..] => {
-                let (stamp, rest) = split(line, b' ')?;
-                // A date at least: four digits and a hyphen.
-                let is_date = stamp.len() >= 8 && stamp[4] == b'-' && stamp[..4].iter().all(u8::is_ascii_digit);
-                let rest = skip_spaces(rest);
-                if is_date { bracketed(rest.strip_prefix(b"[")?) } else { None }
-            }
-            _ => None,
+        match line.first_chunk() {
+            // The dates as they are by default: these have their ends where they always are.
+            Some(head) if AIRFLOW_2.fits(head) => of_airflow_2_from(&line[AIRFLOW_2_BYTES..]),
+            Some(head) if AIRFLOW_3.fits(head) => padded(&line[AIRFLOW_3_BYTES..]),
+            _ => searched(line),
         }
     }
 }
 
-/// Behind its opening bracket: `warning  ] text`.
+/// With a date of any form, or none.
+fn searched(line: &[u8]) -> Option<Level> {
+    match line {
+        [b'[', b'0'..=b'9', ..] => of_airflow_2(&line[1..]),
+        [b'[', rest @ ..] => bracketed(rest),
+        [b'0'..=b'9', ..] => {
+            let (stamp, rest) = split(line, b' ')?;
+            // A date at least: four digits and a hyphen.
+            let is_date = stamp.len() >= 8 && stamp[4] == b'-' && stamp[..4].iter().all(u8::is_ascii_digit);
+            let rest = skip_spaces(rest);
+            if is_date { bracketed(rest.strip_prefix(b"[")?) } else { None }
+        }
+        _ => None,
+    }
+}
+
+const SHAPE_BYTES: usize = 32;
+
+/// How a line may begin: looked at in four words and without a branch.
+struct Shape {
+    /// The bits that count, and what they have to be.
+    masks: [u64; SHAPE_BYTES / 8],
+    values: [u64; SHAPE_BYTES / 8],
+}
+
+impl Shape {
+    /// `d` stands for a digit, `s` for a sign, `?` for anything, and each other byte for itself. Digits and signs are
+    /// looked at so far that none of them can be a bracket or a space.
+    const fn of(text: &[u8; SHAPE_BYTES]) -> Shape {
+        let mut shape = Shape { masks: [0; 4], values: [0; 4] };
+        let mut at = 0;
+        while at < SHAPE_BYTES {
+            let (mask, value) = match text[at] {
+                b'd' => (0xF0, 0x30),
+                b's' => (0xF9, 0x29),
+                b'?' => (0, 0),
+                byte => (0xFF, byte),
+            };
+            shape.masks[at / 8] |= (mask as u64) << (8 * (at % 8));
+            shape.values[at / 8] |= (value as u64) << (8 * (at % 8));
+            at += 1;
+        }
+        shape
+    }
+
+    #[inline(always)]
+    fn fits(&self, head: &[u8; SHAPE_BYTES]) -> bool {
+        let (words, _) = head.as_chunks::<8>();
+        let mut differs = 0;
+        for (nth, word) in words.iter().enumerate() {
+            differs |= u64::from_le_bytes(*word) & self.masks[nth] ^ self.values[nth];
+        }
+        differs == 0
+    }
+}
+
+/// Up to the bracket of its place.
+const AIRFLOW_2: Shape = Shape::of(b"[dddd-dd-ddTdd:dd:dd.dddsdddd] {");
+const AIRFLOW_2_BYTES: usize = 32;
+/// Up to the bracket of its level.
+const AIRFLOW_3: Shape = Shape::of(b"dddd-dd-ddTdd:dd:dd.ddddddZ [???");
+const AIRFLOW_3_BYTES: usize = 29;
+
+/// Turns upper case into lower, in each byte of a word. No byte but a letter becomes a letter by it.
+const LOWER_CASE: u64 = u64::from_le_bytes([0x20; 8]);
+
+/// The first bytes of a word, all set; at most eight.
+fn filled(bytes: usize) -> u64 {
+    if bytes < 8 { (1 << (8 * bytes)) - 1 } else { u64::MAX }
+}
+
+/// A name of at most eight bytes, in lower case, and zeros behind it.
+#[inline]
+fn named_word(word: u64) -> Option<Level> {
+    const fn word_of(name: &[u8]) -> u64 {
+        let mut word = 0;
+        let mut at = 0;
+        while at < name.len() {
+            word |= (name[at] as u64) << (8 * at);
+            at += 1;
+        }
+        word
+    }
+    const INFO: u64 = word_of(b"info");
+    const WARNING: u64 = word_of(b"warning");
+    const ERROR: u64 = word_of(b"error");
+    const DEBUG: u64 = word_of(b"debug");
+    const CRITICAL: u64 = word_of(b"critical");
+    const WARN: u64 = word_of(b"warn");
+    const FATAL: u64 = word_of(b"fatal");
+    const NOTSET: u64 = word_of(b"notset");
+    match word {
+        INFO => Some(Level::Info),
+        WARNING | WARN => Some(Level::Warning),
+        ERROR => Some(Level::Error),
+        DEBUG | NOTSET => Some(Level::Debug),
+        CRITICAL | FATAL => Some(Level::Critical),
+        _ => None,
+    }
+}
+
+/// Behind its opening bracket: `warning  ] text`, as structlog pads it, or in any other form.
+#[inline]
+fn padded(rest: &[u8]) -> Option<Level> {
+    if let Some([name @ .., last, b']']) = rest.first_chunk::<10>() {
+        match (name, last) {
+            (b"info    ", b' ') => return Some(Level::Info),
+            (b"warning ", b' ') => return Some(Level::Warning),
+            (b"error   ", b' ') => return Some(Level::Error),
+            (b"debug   ", b' ') => return Some(Level::Debug),
+            _ => {}
+        }
+    }
+    bracketed(rest)
+}
+
 fn bracketed(rest: &[u8]) -> Option<Level> {
     let (word, _) = split(rest, b']')?;
     Level::named(word.trim_ascii_end())
@@ -58,19 +164,60 @@ fn bracketed(rest: &[u8]) -> Option<Level> {
 /// Behind its opening bracket: `2025-01-01 00:00:00 +0000] {module.py:123} WARNING - text`.
 fn of_airflow_2(rest: &[u8]) -> Option<Level> {
     let (_, rest) = split(rest, b']')?;
-    let (_, rest) = split(skip_spaces(rest).strip_prefix(b"{")?, b'}')?;
+    of_airflow_2_from(skip_spaces(rest).strip_prefix(b"{")?)
+}
+
+/// Behind the opening bracket of its place: `module.py:123} WARNING - text`.
+#[inline]
+fn of_airflow_2_from(rest: &[u8]) -> Option<Level> {
+    let (_, rest) = split(rest, b'}')?;
+    if let Some([b' ', word @ .., _, _]) = rest.first_chunk::<11>() {
+        let word = u64::from_le_bytes(*word);
+        if let Some(at) = position_in(word, b' ')
+            && rest[at + 2] == b'-'
+        {
+            return named_word((word | LOWER_CASE) & filled(at));
+        }
+    }
     let (word, rest) = split(skip_spaces(rest), b' ')?;
     let rest = skip_spaces(rest);
     let is_dash = rest.starts_with(b"-") || rest.starts_with("\u{2013}".as_bytes());
     if is_dash { Level::named(word) } else { None }
 }
 
-/// Around the first such byte, if it is near.
+/// Around the first such byte, if it is near. What is looked for stands a few words from here: a call of memchr for each
+/// costs more than the search.
+#[inline]
 fn split(text: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
-    let at = memchr::memchr(byte, &text[..text.len().min(WORD_BYTES_MAX)])?;
+    let near = &text[..text.len().min(WORD_BYTES_MAX)];
+    let at = position(near, byte)?;
     Some((&text[..at], &text[at + 1..]))
 }
 
+/// Of the first such byte, eight bytes at a time.
+#[inline]
+fn position(text: &[u8], byte: u8) -> Option<usize> {
+    let (words, rest) = text.as_chunks::<8>();
+    for (nth, word) in words.iter().enumerate() {
+        if let Some(at) = position_in(u64::from_le_bytes(*word), byte) {
+            return Some(nth * 8 + at);
+        }
+    }
+    rest.iter().position(|other| *other == byte).map(|at| words.len() * 8 + at)
+}
+
+/// Of the first such byte of eight.
+#[inline(always)]
+fn position_in(word: u64, byte: u8) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([0x01; 8]);
+    const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
+    let differs = word ^ (ONES * u64::from(byte));
+    // The highest bit of each zero byte; of bytes above the first of them perhaps as well.
+    let zeros = differs.wrapping_sub(ONES) & !differs & HIGHS;
+    (zeros != 0).then(|| zeros.trailing_zeros() as usize / 8)
+}
+
+#[inline]
 fn skip_spaces(text: &[u8]) -> &[u8] {
     let spaces = text.iter().take_while(|byte| **byte == b' ').count();
     &text[spaces..]
@@ -117,6 +264,83 @@ mod tests {
                 );
             }
         }
+    }
+
+    /// The same by hand, byte by byte: what stands before the level is searched for, whatever its form.
+    fn naive(line: &[u8]) -> Option<Level> {
+        const NAMES: [(&str, Level); 9] = [
+            ("debug", Level::Debug),
+            ("notset", Level::Debug),
+            ("info", Level::Info),
+            ("warn", Level::Warning),
+            ("warning", Level::Warning),
+            ("error", Level::Error),
+            ("exception", Level::Error),
+            ("critical", Level::Critical),
+            ("fatal", Level::Critical),
+        ];
+        fn until(text: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
+            let at = text.iter().take(96).position(|other| *other == byte)?;
+            Some((&text[..at], &text[at + 1..]))
+        }
+        let named = |name: &[u8]| {
+            let name = String::from_utf8_lossy(name.trim_ascii_end()).to_ascii_lowercase();
+            NAMES.iter().find(|(known, _)| *known == name).map(|(_, level)| *level)
+        };
+        let after =
+            |text: &[u8]| text.iter().position(|byte| *byte != b' ').map_or(Vec::new(), |at| text[at..].to_vec());
+        if line.first() == Some(&b'[') && line.get(1).is_some_and(u8::is_ascii_digit) {
+            let place = after(until(&line[1..], b']')?.1);
+            let (_, rest) = until(place.strip_prefix(b"{")?, b'}')?;
+            let rest = after(rest);
+            let (word, text) = until(&rest, b' ')?;
+            let text = after(text);
+            let is_dash = text.starts_with(b"-") || text.starts_with("\u{2013}".as_bytes());
+            let is_word = !word.ends_with(b"\t");
+            return if is_dash && is_word { named(word) } else { None };
+        }
+        let bracket = if line.first().is_some_and(u8::is_ascii_digit) {
+            let (stamp, rest) = until(line, b' ')?;
+            let year = stamp.get(..4)?;
+            if stamp.len() < 8 || stamp[4] != b'-' || !year.iter().all(u8::is_ascii_digit) {
+                return None;
+            }
+            after(rest)
+        } else {
+            line.to_vec()
+        };
+        named(until(bracket.strip_prefix(b"[")?, b']')?.0)
+    }
+
+    #[test]
+    fn a_level_that_is_found_by_its_place_is_the_one_that_a_search_finds() {
+        let mut lines = Vec::new();
+        for word in ["debug", "info", "warning", "error", "critical", "exception", "warn", "fatal", "notset", "loud"] {
+            let upper = word.to_uppercase();
+            lines.push(format!("2026-05-06T01:00:14.610844Z [{word:<9}] text [logger]"));
+            lines.push(format!("2026-05-06T01:00:14.610844Z [{word}] t"));
+            lines.push(format!("2026-05-06T01:00:14Z   [{upper}]"));
+            lines.push(format!("[{word:<9}] text"));
+            for date in ["2025-01-01T00:00:00.123+0000", "2025-01-01T00:00:00.123-0530", "2025-01-01 00:00:00 +0000"] {
+                lines.push(format!("[{date}] {{taskinstance.py:1234}} {upper} - text"));
+                lines.push(format!("[{date}] {{a.py:1}} {word}  \u{2013} text"));
+            }
+        }
+        let mut seen = 0;
+        for line in lines {
+            let line = line.as_bytes();
+            for at in 0..line.len() {
+                assert_eq!(Level::of_line(&line[..at]), naive(&line[..at]), "{:?}", String::from_utf8_lossy(line));
+                for byte in *b" []{}-xI9\t\0\xE2" {
+                    for kept in [at, at + 1] {
+                        let other = [&line[..at], &[byte], &line[kept..]].concat();
+                        seen += u32::from(Level::of_line(&other).is_some());
+                        assert_eq!(Level::of_line(&other), naive(&other), "{:?}", String::from_utf8_lossy(&other));
+                    }
+                }
+            }
+        }
+        assert!(seen > 10_000, "{seen} lines had a level");
     }
 
     #[test]
