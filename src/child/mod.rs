@@ -19,12 +19,16 @@ mod terminal;
 use std::borrow::Cow;
 use std::ffi::{CString, OsString};
 use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rustix::process::WaitStatus;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, WaitStatus};
 
+use crate::sys::signals::Set;
+use crate::sys::spawn::{self, Group, Request};
 pub use error::SpawnError;
 pub use look::{Found, look};
 pub use stop::StopState;
@@ -46,6 +50,24 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// Starts it beside the supervisor, in a session of its own, and reading from nowhere: whoever calls this waits for it
+    /// and kills it. stdout and stderr are both `output`.
+    pub fn start_aside(&self, output: BorrowedFd<'_>) -> Result<Pid, SpawnError> {
+        let (argv, environment, directory) = (self.c_strings()?, self.environment()?, self.directory()?);
+        // A pipe that has ended: there may be no /dev/null.
+        let (nothing, _) = pipe_with(PipeFlags::CLOEXEC).map_err(|errno| SpawnError::of(self, errno))?;
+        let request = Request {
+            argv: &argv,
+            environment: environment.as_deref(),
+            directory: directory.as_deref(),
+            input: Some(nothing.as_fd()),
+            output,
+            group: Group::OwnSession,
+            default_signals: &Set::every_number(),
+        };
+        spawn::spawn(&request).map_err(|errno| SpawnError::of(self, errno))
+    }
+
     fn c_strings(&self) -> Result<Vec<CString>, SpawnError> {
         if self.argv.is_empty() {
             return Err(SpawnError::no_command(self));
@@ -130,7 +152,7 @@ pub enum ExitStatus {
 
 impl ExitStatus {
     /// None for a process that has not ended.
-    fn of(status: WaitStatus) -> Option<ExitStatus> {
+    pub fn of(status: WaitStatus) -> Option<ExitStatus> {
         if let Some(code) = status.exit_status() {
             // The kernel keeps the lowest eight bits.
             return Some(ExitStatus::Exited(code as u8));

@@ -82,6 +82,7 @@ impl Supervisor {
             argv: &argv,
             environment: environment.as_deref(),
             directory: directory.as_deref(),
+            input: None,
             output: output.as_fd(),
             group: match terminal {
                 Terminal::OwnSession => Group::OwnSession,

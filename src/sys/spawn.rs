@@ -24,7 +24,7 @@ pub enum Group {
     OurSession,
 }
 
-/// What to start. stdin is ours, the signal mask is empty.
+/// What to start. The signal mask is empty.
 pub struct Request<'a> {
     /// The program is `argv[0]`, searched along our PATH as execvp does.
     pub argv: &'a [CString],
@@ -32,6 +32,8 @@ pub struct Request<'a> {
     pub environment: Option<&'a [CString]>,
     /// Where it starts; a relative program is looked for from there. None: where we are.
     pub directory: Option<&'a CStr>,
+    /// Becomes stdin; None: ours.
+    pub input: Option<BorrowedFd<'a>>,
     /// Becomes both stdout and stderr.
     pub output: BorrowedFd<'a>,
     pub group: Group,
@@ -40,13 +42,16 @@ pub struct Request<'a> {
 }
 
 /// Returns when the program runs, or with the errno of the step that failed: the search, the exec, or the clone.
-/// Of our descriptors the program gets 0, `output` as 1 and 2, and those without FD_CLOEXEC.
+/// Of our descriptors the program gets `input` or ours as 0, `output` as 1 and 2, and those without FD_CLOEXEC.
 pub fn spawn(request: &Request<'_>) -> Result<Pid, Errno> {
     let program: &CStr = request.argv.first().ok_or(Errno::INVAL)?;
     let argv = pointers(request.argv);
     let own_environment = request.environment.map(pointers);
 
     let mut actions = FileActions::new()?;
+    if let Some(input) = request.input {
+        actions.dup2(input, 0)?;
+    }
     actions.dup2(request.output, 1)?;
     actions.dup2(request.output, 2)?;
     if let Some(directory) = request.directory {
