@@ -22,8 +22,23 @@ use crate::limits::{TEE_CHUNK_BYTES_MAX, TEE_CHUNKS_MAX};
 pub struct Tee {
     chunks: SyncSender<Vec<u8>>,
     counts: Arc<Counts>,
-    /// Of each stream what has no newline yet. Of a single stream nothing is held back: a prompt shows at once.
+    /// Of each stream what has no newline yet. Of a single stream nothing is held back: a prompt shows at once. Unless
+    /// others write to stdout, too.
     unfinished: Vec<Vec<u8>>,
+    has_others: bool,
+}
+
+/// Whole lines of our own, between those of the children.
+pub struct Lines {
+    chunks: SyncSender<Vec<u8>>,
+    counts: Arc<Counts>,
+}
+
+impl Lines {
+    /// With its newline. Dropped and counted when stdout is slow.
+    pub fn send(&self, line: &str) {
+        send(&self.chunks, &self.counts, line.as_bytes());
+    }
 }
 
 /// Lines and bytes that came to be copied, and those that stdout took.
@@ -73,7 +88,7 @@ pub fn start(streams: usize) -> (Tee, TeeWriter) {
 
 fn tee(streams: usize) -> (Tee, Receiver<Vec<u8>>) {
     let (chunks, receiver) = sync_channel(TEE_CHUNKS_MAX);
-    (Tee { chunks, counts: Arc::default(), unfinished: vec![Vec::new(); streams] }, receiver)
+    (Tee { chunks, counts: Arc::default(), unfinished: vec![Vec::new(); streams], has_others: false }, receiver)
 }
 
 /// Straight to the descriptor: Rust's own stdout would hold the end of a line back.
@@ -134,9 +149,15 @@ fn wait_writable() {
 }
 
 impl Tee {
+    /// For somebody else who writes lines to stdout.
+    pub fn lines(&mut self) -> Lines {
+        self.has_others = true;
+        Lines { chunks: self.chunks.clone(), counts: self.counts.clone() }
+    }
+
     /// Copies what a stream wrote next, wherever that begins and ends.
     pub fn copy(&mut self, stream: usize, bytes: &[u8]) {
-        if self.unfinished.len() == 1 {
+        if self.unfinished.len() == 1 && !self.has_others {
             return self.send(bytes);
         }
         let mut held = std::mem::take(&mut self.unfinished[stream]);
@@ -175,12 +196,16 @@ impl Tee {
             };
             let (chunk, rest) = bytes.split_at(chunk_bytes);
             bytes = rest;
-            self.counts.came_lines.fetch_add(newlines(chunk), Ordering::Relaxed);
-            self.counts.came_bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-            // Full, or stdout is closed: what is not written counts as dropped in the end.
-            let _ = self.chunks.try_send(chunk.to_vec());
+            send(&self.chunks, &self.counts, chunk);
         }
     }
+}
+
+fn send(chunks: &SyncSender<Vec<u8>>, counts: &Counts, chunk: &[u8]) {
+    counts.came_lines.fetch_add(newlines(chunk), Ordering::Relaxed);
+    counts.came_bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+    // Full, or stdout is closed: what is not written counts as dropped in the end.
+    let _ = chunks.try_send(chunk.to_vec());
 }
 
 /// Whatever ends the shipping thread: what was held back is copied, or counts as dropped.
@@ -234,6 +259,17 @@ mod tests {
         assert_eq!(receiver.try_recv().unwrap(), b"prompt> ");
         tee.end(0);
         assert!(sent(tee, &receiver).is_empty());
+    }
+
+    #[test]
+    fn lines_of_our_own_stand_between_those_of_a_single_stream() {
+        let (mut tee, receiver) = tee(1);
+        let lines = tee.lines();
+        tee.copy(0, b"one\ntw");
+        lines.send("own\n");
+        tee.copy(0, b"o\n");
+        drop(lines);
+        assert_eq!(sent(tee, &receiver).concat(), b"one\nown\ntwo\n");
     }
 
     #[test]
