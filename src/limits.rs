@@ -259,6 +259,34 @@ pub const END_SLACK: Duration = Duration::from_millis(800);
 pub const REPORT_WAIT_MIN: Duration = Duration::from_millis(200);
 
 const _: () = assert!(RINGS_END_WAIT.as_millis() < END_SLACK.as_millis());
+// ---- Health ----------------------------------------------------------------------------------
+
+/// Health conditions of one process. The service's images have four.
+pub const HEALTH_CONDITIONS_MAX: usize = 8;
+/// Checks that run at the same time, over all processes; more wait for their turn. Each is a process or several: more of
+/// them at once would be a load of their own.
+pub const HEALTH_CHECKS_MAX: usize = 16;
+/// The shortest rest between two checks of one condition: what is started more often is no check but work.
+pub const HEALTH_INTERVAL_MIN: Duration = Duration::from_millis(100);
+/// Failures in a row that may be asked for.
+pub const HEALTH_RETRIES_MAX: u32 = 1000;
+/// Of what a check wrote the end is kept. Docker keeps as much of the beginning.
+pub const HEALTH_TAIL_BYTES: usize = 4096;
+/// A status is one word. Source: the buffer that the images of Amazon MWAA receive it in.
+pub const HEALTH_DATAGRAM_BYTES: usize = 1024;
+/// After so much of a check's output, or so many datagrams, their source rests: a flood of either costs little CPU.
+pub const HEALTH_READ_BYTES: usize = 64 * 1024;
+pub const HEALTH_DATAGRAMS_MAX: usize = 64;
+pub const HEALTH_REST: Duration = Duration::from_millis(10);
+/// Where the kernel has no pidfd, a running check is looked at so often.
+pub const HEALTH_LOOK: Duration = Duration::from_millis(100);
+/// A change of a condition is said at once, the next not sooner than this: one that comes and goes fills no log.
+pub const HEALTH_SAID_EVERY: Duration = Duration::from_secs(10);
+/// What the end of logpump may wait for the thread: it kills what runs, and waits for nothing itself.
+pub const HEALTH_END_WAIT: Duration = Duration::from_millis(200);
+
+const _: () = assert!(HEALTH_END_WAIT.as_millis() < END_SLACK.as_millis());
+
 // ---- Spool -----------------------------------------------------------------------------------
 
 /// What storing the last bodies may take after --drain-timeout.

@@ -4,6 +4,8 @@
 pub const EXIT_USAGE: u8 = 64;
 /// Something that was asked for cannot be had: EX_UNAVAILABLE.
 pub const EXIT_UNAVAILABLE: u8 = 69;
+/// A process was stopped as unhealthy, yet ended with 0: EX_SOFTWARE.
+pub const EXIT_SOFTWARE: u8 = 70;
 /// The system refused what every program needs: EX_OSERR.
 pub const EXIT_OS_ERROR: u8 = 71;
 /// A file that was asked for cannot be written: EX_CANTCREAT.

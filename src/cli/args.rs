@@ -10,7 +10,7 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use super::mwaa::Role;
+use super::mwaa::{Preset, Role};
 use crate::report::messages::{Format, Level};
 
 #[derive(Debug, Parser)]
@@ -273,6 +273,10 @@ pub struct RunArguments {
     #[arg(long, env = "LOGPUMP_STATSD", value_name = "ADDRESS:PORT", help_heading = "Telling")]
     pub statsd: Option<SocketAddr>,
 
+    /// Tell on stdout what the health of processes comes to, in the JSON lines that Amazon MWAA reads (mwaa_plog_v1), never waiting for it
+    #[arg(long, env = "LOGPUMP_PLOGS", value_parser = FalseyValueParser::new(), help_heading = "Telling")]
+    pub plogs: bool,
+
     /// At the end, write what became of every line to FILE, as JSON
     #[arg(long, env = "LOGPUMP_REPORT", value_name = "FILE", help_heading = "Telling")]
     pub report: Option<PathBuf>,
@@ -291,7 +295,7 @@ pub struct RunArguments {
 
     /// In place of commands.
     #[arg(skip)]
-    pub preset: Option<Role>,
+    pub preset: Option<Preset>,
 }
 
 const AFTER_DOCTOR_HELP: &str = "\
@@ -326,6 +330,10 @@ pub struct MwaaArguments {
     /// What the container is started as
     #[arg(value_enum, value_name = "ROLE")]
     pub role: Role,
+
+    /// Ask once a minute whether Airflow's database can be reached, with airflow db check, and tell the service. Each time a Python starts, which costs seconds of CPU
+    #[arg(long, env = "LOGPUMP_DATABASE_CHECK", value_parser = FalseyValueParser::new(), help_heading = "What to run")]
+    pub database_check: bool,
 
     #[command(flatten)]
     pub run: RunArguments,

@@ -1,6 +1,7 @@
 //! The configuration file: several processes, each with settings of its own. Reads it and finds all that is wrong in it
 //! at once, each with its line and column. Knows nothing of options; what a setting means is `resolve`'s business.
 
+pub mod health;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -16,11 +17,14 @@ use crate::child::StopTarget;
 use crate::limits::{CHILDREN_MAX, DURATION_MAX};
 use crate::lines::level::Level;
 use crate::lines::mask::Mask;
+use crate::run::health::Condition;
 use reader::{Entry, Reader};
 
 /// What the file says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Config {
+    /// Of the file, for the whole run.
+    pub plogs: Option<Given<bool>>,
     pub defaults: Settings,
     pub processes: Vec<Process>,
 }
@@ -30,6 +34,7 @@ pub struct Process {
     pub at: At,
     pub name: Option<Given<String>>,
     pub command: Vec<String>,
+    pub health: Vec<Given<Condition>>,
     pub settings: Settings,
 }
 
@@ -90,10 +95,10 @@ pub struct Complaint {
     pub what: String,
 }
 
-const TOP_KEYS: &str = "defaults, process";
+const TOP_KEYS: &str = "plogs, defaults, process";
 const DEFAULT_KEYS: &str = "env, directory, log_group, log_stream, essential, stop_signal, kill_mode, grace, timeout, level, trim, \
                             mask, distinct_milliseconds, metrics";
-const PROCESS_KEYS: &str = "name, command, env, directory, log_group, log_stream, essential, stop_signal, kill_mode, grace, timeout, \
+const PROCESS_KEYS: &str = "name, command, health, env, directory, log_group, log_stream, essential, stop_signal, kill_mode, grace, timeout, \
                             level, trim, mask, distinct_milliseconds, metrics";
 
 /// What could be read, and all complaints, in the file's order.
@@ -114,6 +119,7 @@ pub fn read(text: &str) -> (Config, Vec<Complaint>) {
                     }
                 }
             }
+            "plogs" => config.plogs = reader.flag(&entry),
             "process" => match value.get_ref() {
                 DeValue::Array(tables) => {
                     config.processes = tables.iter().filter_map(|table| process(&mut reader, &entry, table)).collect();
@@ -134,8 +140,13 @@ fn process(reader: &mut Reader<'_>, array: &Entry<'_, '_>, value: &Value<'_>) ->
         reader.complain(value.span(), "a process is written as [[process]], with a line for each key".to_owned());
         return None;
     };
-    let mut process =
-        Process { at: reader.at(value.span().start), name: None, command: Vec::new(), settings: Settings::default() };
+    let mut process = Process {
+        at: reader.at(value.span().start),
+        name: None,
+        command: Vec::new(),
+        health: Vec::new(),
+        settings: Settings::default(),
+    };
     let mut has_command = false;
     for (key, value) in table {
         let entry = Entry { key, value };
@@ -145,6 +156,7 @@ fn process(reader: &mut Reader<'_>, array: &Entry<'_, '_>, value: &Value<'_>) ->
                 has_command = true;
                 process.command = reader.texts(&entry, "as in command = [\"airflow\", \"scheduler\"]");
             }
+            "health" => process.health = health::conditions(reader, &entry),
             _ if setting(reader, &mut process.settings, &entry) => {}
             _ => reader.unknown(&entry, "[[process]]", PROCESS_KEYS),
         }

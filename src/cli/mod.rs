@@ -24,6 +24,7 @@ use clap::{Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches};
 
 use crate::refusal::{EXIT_CANT_CREATE, EXIT_USAGE, Refusal};
 use args::{Arguments, RunArguments, Verb};
+use mwaa::Preset;
 use resolve::Resolution;
 
 /// Runs the program.
@@ -38,7 +39,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let outcome = match arguments.verb {
         Verb::Run(arguments) => run(*arguments, &matches),
-        Verb::Mwaa(arguments) => run(RunArguments { preset: Some(arguments.role), ..arguments.run }, &matches),
+        Verb::Mwaa(arguments) => {
+            let preset = Preset { role: arguments.role, database_check: arguments.database_check };
+            run(RunArguments { preset: Some(preset), ..arguments.run }, &matches)
+        }
         Verb::Check { file } => check(&file),
         Verb::Doctor(arguments) => checkup::plan(*arguments).map(|plan| crate::doctor::run(&plan)),
         Verb::Completions { shell } => say(&describe::completions(grammar(), shell)),

@@ -11,11 +11,14 @@ use clap::ValueEnum;
 
 use super::args::RunArguments;
 use super::config::Threshold;
+use super::config::health::{UDP_INTERVAL, UDP_LISTEN, UDP_START_PERIOD};
 use super::processes::{Source, Sourced, Wish, base};
 use crate::child::StopTarget;
+use crate::limits::DURATION_MAX;
 use crate::lines::level::Level;
 use crate::lines::rules::Why;
 use crate::refusal::{EXIT_CONFIG, Refusal};
+use crate::run::health::{Action, Condition, Kind};
 
 /// What an MWAA container is started as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -30,8 +33,19 @@ pub enum Role {
     Hybrid,
 }
 
+/// What `logpump mwaa` was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Preset {
+    pub role: Role,
+    /// The database is asked, at its cost.
+    pub database_check: bool,
+}
+
 /// How long the service waits for a process.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// Once a minute, as the images ask; and Python starts slowly where others use the machine.
+const DATABASE_INTERVAL: Duration = Duration::from_secs(60);
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The same for a hybrid container's worker.
 const HYBRID_PATIENCE: Duration = Duration::from_secs(130);
 /// Where the service's StatsD server listens.
@@ -71,7 +85,8 @@ const WEBSERVER_3: Part =
     Part { source: "WEBSERVER", prefix: "webserver", metrics: "WebServer", command: &["airflow", "api-server"] };
 
 /// The wishes for `logpump run`. Err: what it cannot do, or what is wrong in a variable.
-pub fn wishes(role: Role, arguments: &RunArguments, env: Environment<'_>) -> Result<Vec<Wish>, Refusal> {
+pub fn wishes(preset: Preset, arguments: &RunArguments, env: Environment<'_>) -> Result<Vec<Wish>, Refusal> {
+    let Preset { role, database_check } = preset;
     refuse_what_is_missing(role, env)?;
     let parts: &[Part] = match role {
         Role::Scheduler => &[SCHEDULER, DAG_PROCESSOR, TRIGGERER],
@@ -80,25 +95,30 @@ pub fn wishes(role: Role, arguments: &RunArguments, env: Environment<'_>) -> Res
         Role::Webserver => &[WEBSERVER_3],
         Role::Hybrid => &[SCHEDULER, DAG_PROCESSOR, TRIGGERER, WORKER],
     };
-    parts.iter().map(|part| wish(role, part, arguments, env)).collect()
+    let mut wishes = parts.iter().map(|part| wish(role, part, arguments, env)).collect::<Result<Vec<_>, _>>()?;
+    // The images ask about one process of a container: its worker, or else its first.
+    if let Some(asked) = wishes.last_mut().filter(|_| role == Role::Hybrid) {
+        asked.health = conditions(role, database_check, env)?;
+    } else {
+        wishes[0].health = conditions(role, database_check, env)?;
+    }
+    Ok(wishes)
 }
 
 /// What the images' Python entrypoint does and logpump does not: then it is to stay, with logpump before its commands.
 fn refuse_what_is_missing(role: Role, env: Environment<'_>) -> Result<(), Refusal> {
-    let is_on = |name: &str| env(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    let has_worker = matches!(role, Role::Worker | Role::Hybrid);
-    for (name, what, matters) in [
-        ("MWAA__CORE__TASK_MONITORING_ENABLED", "the Celery task monitor", has_worker),
-        ("MWAA__HEALTH_MONITORING__ENABLE_SIDECAR_HEALTH_MONITORING", "the sidecar's health monitoring", true),
-    ] {
-        if matters && is_on(name) {
-            return Err(refusal(format!(
-                "{name}=true: {what} is not a part of logpump; keep the Python entrypoint and put logpump run before \
-                 its command instead (docs/MWAA.md says how)"
-            )));
-        }
+    const NAME: &str = "MWAA__CORE__TASK_MONITORING_ENABLED";
+    if matches!(role, Role::Worker | Role::Hybrid) && is_on(NAME, env) {
+        return Err(refusal(format!(
+            "{NAME}=true: the Celery task monitor is not a part of logpump; keep the Python entrypoint and put logpump run \
+             before its command instead (docs/MWAA.md says how)"
+        )));
     }
     Ok(())
+}
+
+fn is_on(name: &str, env: Environment<'_>) -> bool {
+    env(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
 fn airflow_version(env: Environment<'_>) -> Result<u32, Refusal> {
@@ -119,7 +139,7 @@ fn airflow_version(env: Environment<'_>) -> Result<u32, Refusal> {
 fn wish(role: Role, part: &Part, arguments: &RunArguments, env: Environment<'_>) -> Result<Wish, Refusal> {
     let variable = |what: &str| format!("MWAA__LOGGING__AIRFLOW_{}_{what}", part.source);
     let group = env(&variable("LOG_GROUP_ARN"));
-    let enabled = env(&variable("LOGS_ENABLED")).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let enabled = is_on(&variable("LOGS_ENABLED"), env);
     let level = level(env, &variable("LOG_LEVEL"))?;
     let mut wish = base(arguments, part.command.iter().map(OsString::from).collect());
     wish.name = Some(preset(part.prefix.to_owned()));
@@ -179,6 +199,55 @@ fn patience(role: Role, part: &Part, env: Environment<'_>) -> Result<Duration, R
     Ok(Duration::from_secs(seconds))
 }
 
+/// Of the one process that the images ask about.
+fn conditions(role: Role, database_check: bool, env: Environment<'_>) -> Result<Vec<Sourced<Condition>>, Refusal> {
+    let mut conditions = Vec::new();
+    let sidecar = "MWAA__HEALTH_MONITORING__ENABLE_SIDECAR_HEALTH_MONITORING";
+    if role != Role::Webserver && is_on(sidecar, env) {
+        let replacement_threshold = match role {
+            Role::Worker | Role::Hybrid => replacement_threshold(env)?,
+            Role::Scheduler | Role::Webserver => Duration::ZERO,
+        };
+        conditions.push(Condition {
+            action: Action::Stop,
+            interval: UDP_INTERVAL,
+            start_period: UDP_START_PERIOD,
+            kind: Kind::Udp { listen: SocketAddr::from((UDP_LISTEN.0, sidecar_port(env)?)), replacement_threshold },
+        });
+    }
+    if database_check {
+        conditions.push(Condition {
+            action: Action::Report,
+            interval: DATABASE_INTERVAL,
+            start_period: Duration::ZERO,
+            kind: Kind::Exec {
+                argv: ["airflow", "db", "check"].map(OsString::from).into(),
+                timeout: DATABASE_TIMEOUT,
+                retries: 1,
+                is_database: true,
+            },
+        });
+    }
+    Ok(conditions.into_iter().map(preset).collect())
+}
+
+fn sidecar_port(env: Environment<'_>) -> Result<u16, Refusal> {
+    const NAME: &str = "MWAA__HEALTH_MONITORING__SIDECAR_HEALTH_PORT";
+    let Some(text) = env(NAME) else { return Ok(UDP_LISTEN.1) };
+    let port = text.parse().ok().filter(|port| *port != 0);
+    port.ok_or_else(|| refusal(format!("{NAME}={text}: a port, from 1 to 65535")))
+}
+
+/// Whole seconds, as the images take it: what is behind a point is cut off.
+fn replacement_threshold(env: Environment<'_>) -> Result<Duration, Refusal> {
+    const NAME: &str = "AIRFLOW__MWAA__WORKER_REPLACEMENT_THRESHOLD_SECONDS";
+    let Some(text) = env(NAME) else { return Ok(Duration::ZERO) };
+    let most = DURATION_MAX.as_secs() as f64;
+    let seconds = text.trim().parse().ok().filter(|seconds: &f64| (0.0..=most).contains(seconds));
+    let seconds = seconds.ok_or_else(|| refusal(format!("{NAME}={text}: seconds, from 0 (off) to {most}")))?;
+    Ok(Duration::from_secs(seconds as u64))
+}
+
 fn preset<T>(value: T) -> Sourced<T> {
     Sourced { value, source: Source::Preset }
 }
@@ -204,7 +273,7 @@ mod tests {
 
     fn asked(role: Role, variables: &[(&str, &str)]) -> Result<Vec<Wish>, Refusal> {
         let env = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-        wishes(role, &arguments(), &env)
+        wishes(Preset { role, database_check: false }, &arguments(), &env)
     }
 
     const ARN: &str = "arn:aws:logs:eu-west-1:123456789012:log-group:airflow-env-Scheduler:*";
@@ -295,7 +364,6 @@ mod tests {
         for (role, name, value, complaint) in [
             (Role::Worker, "MWAA__CORE__TASK_MONITORING_ENABLED", "true", "task monitor"),
             (Role::Hybrid, "MWAA__CORE__TASK_MONITORING_ENABLED", "True", "task monitor"),
-            (Role::Scheduler, "MWAA__HEALTH_MONITORING__ENABLE_SIDECAR_HEALTH_MONITORING", "true", "sidecar"),
             (Role::Webserver, "AIRFLOW_VERSION", "4.0", "versions 2 and 3"),
             (Role::Webserver, "UNRELATED", "1", "AIRFLOW_VERSION is not set"),
             (Role::Scheduler, "MWAA__LOGGING__AIRFLOW_SCHEDULER_LOG_LEVEL", "LOUD", "known are DEBUG"),

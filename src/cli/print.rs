@@ -10,8 +10,9 @@ use clap::parser::ValueSource;
 use super::config::{Masked, Threshold};
 use super::decided::Decided;
 use super::endpoint;
-use super::processes::{Source, Wish};
+use super::processes::{Source, Sourced, Wish};
 use crate::child::{StopTarget, signal_name};
+use crate::run::health::{Action, Condition, Kind};
 
 /// What the options of `logpump run` are, and who said so.
 pub struct Options {
@@ -68,7 +69,13 @@ pub struct Resolved<'a> {
 }
 
 /// As a configuration file, with comments.
-pub fn text(options: &Options, decided: &[Decided], file: Option<&Path>, resolved: &[Resolved<'_>]) -> String {
+pub fn text(
+    options: &Options,
+    decided: &[Decided],
+    file: Option<&Path>,
+    plogs: &Sourced<bool>,
+    resolved: &[Resolved<'_>],
+) -> String {
     let mut text = String::from("# The options of logpump run.\n");
     options.write(decided, &mut text);
     let file = file.map_or_else(String::new, |file| file.display().to_string());
@@ -79,6 +86,7 @@ pub fn text(options: &Options, decided: &[Decided], file: Option<&Path>, resolve
         Source::BuiltIn => "default".to_owned(),
         Source::Preset => "mwaa".to_owned(),
     };
+    let _ = writeln!(text, "\nplogs = {}  # {}", plogs.value, place(plogs.source));
     for Resolved { wish, name, stream } in resolved {
         text.push_str("\n[[process]]\n");
         let mut line = |key: &str, value: &str, source: &str| {
@@ -141,7 +149,40 @@ pub fn text(options: &Options, decided: &[Decided], file: Option<&Path>, resolve
             let text = humantime::format_duration(timeout.value).to_string();
             line("timeout", &quoted(&text), &at(&timeout.source));
         }
+        for condition in &wish.health {
+            text.push_str(&health(&condition.value, &at(&condition.source)));
+        }
     }
+    text
+}
+
+/// A condition, with all that is left out in the file.
+fn health(condition: &Condition, source: &str) -> String {
+    let mut text = format!("\n[[process.health]]  # {source}\n");
+    let mut line = |key: &str, value: &str| {
+        let _ = writeln!(text, "{key} = {value}");
+    };
+    let time = |time| quoted(&humantime::format_duration(time).to_string());
+    match &condition.kind {
+        Kind::Udp { listen, replacement_threshold } => {
+            line("type", "\"udp\"");
+            line("listen", &quoted(&listen.to_string()));
+            line("replacement_threshold", &time(*replacement_threshold));
+        }
+        Kind::Exec { argv, timeout, retries, is_database } => {
+            line("type", "\"exec\"");
+            let argv: Vec<_> = argv.iter().map(|word| quoted(&word.to_string_lossy())).collect();
+            line("command", &format!("[{}]", argv.join(", ")));
+            line("timeout", &time(*timeout));
+            line("retries", &retries.to_string());
+            if *is_database {
+                line("plog", "\"database\"");
+            }
+        }
+    }
+    line("interval", &time(condition.interval));
+    line("start_period", &time(condition.start_period));
+    line("action", if condition.action == Action::Stop { "\"stop\"" } else { "\"report\"" });
     text
 }
 

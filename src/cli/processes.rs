@@ -19,6 +19,7 @@ use crate::lines::mask::Mask;
 use crate::lines::rules::{Rules, Why};
 use crate::lines::signature::Signatures;
 use crate::refusal::{EXIT_CONFIG, Refusal};
+use crate::run::health::Condition;
 use crate::ship::Treatment;
 
 /// What `level = "always"` puts before each line.
@@ -39,6 +40,7 @@ pub struct Wish {
     pub kill_mode: Sourced<StopTarget>,
     pub grace: Sourced<Duration>,
     pub timeout: Option<Sourced<Duration>>,
+    pub health: Vec<Sourced<Condition>>,
     pub level: Option<Sourced<Threshold>>,
     pub trim: Sourced<bool>,
     pub mask: Sourced<Masked>,
@@ -140,20 +142,34 @@ impl fmt::Display for Source {
     }
 }
 
-/// In their order.
-pub fn wishes(arguments: &RunArguments) -> Result<Vec<Wish>, Refusal> {
-    if let Some(role) = arguments.preset {
+/// What is asked for: the processes in their order, and what holds for the whole run.
+pub struct Wishes {
+    pub processes: Vec<Wish>,
+    /// The service is told of their health.
+    pub plogs: Sourced<bool>,
+}
+
+pub fn wishes(arguments: &RunArguments) -> Result<Wishes, Refusal> {
+    let by_option = if arguments.plogs { option(true, "--plogs") } else { built_in(false) };
+    if let Some(preset) = arguments.preset {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        return mwaa::wishes(role, arguments, &variable);
+        let processes = mwaa::wishes(preset, arguments, &variable)?;
+        return Ok(Wishes { processes, plogs: Sourced { value: true, source: Source::Preset } });
     }
     match &arguments.config {
         Some(file) => {
             let config = load(file)?;
-            Ok(config.processes.iter().map(|process| of_file(arguments, &config.defaults, process)).collect())
+            let in_file = config.plogs.as_ref().map(|plogs| sourced(plogs, Source::Process));
+            let process = |process| of_file(arguments, &config.defaults, process);
+            Ok(Wishes {
+                processes: config.processes.iter().map(process).collect(),
+                plogs: in_file.filter(|_| !arguments.plogs).unwrap_or(by_option),
+            })
         }
         None => {
             let commands = names::commands(&arguments.command)?;
-            Ok(commands.into_iter().map(|argv| base(arguments, argv)).collect())
+            let processes = commands.into_iter().map(|argv| base(arguments, argv)).collect();
+            Ok(Wishes { processes, plogs: by_option })
         }
     }
 }
@@ -172,6 +188,7 @@ pub(super) fn base(arguments: &RunArguments, argv: Vec<OsString>) -> Wish {
         kill_mode: built_in(StopTarget::Group),
         grace: option(arguments.grace, "--grace"),
         timeout: None,
+        health: Vec::new(),
         level: None,
         trim: built_in(false),
         mask: built_in(Masked::Nothing),
@@ -202,6 +219,7 @@ fn of_file(arguments: &RunArguments, defaults: &Settings, process: &config::Proc
         kill_mode: first(&own.kill_mode, &defaults.kill_mode).unwrap_or(base.kill_mode),
         grace: first(&own.grace, &defaults.grace).unwrap_or(base.grace),
         timeout: first(&own.timeout, &defaults.timeout),
+        health: process.health.iter().map(|condition| sourced(condition, Source::Process)).collect(),
         level: first(&own.level, &defaults.level),
         trim: first(&own.trim, &defaults.trim).unwrap_or(base.trim),
         mask: first(&own.mask, &defaults.mask).unwrap_or(base.mask),

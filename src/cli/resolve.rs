@@ -12,7 +12,7 @@ use super::group_settings;
 use super::mwaa;
 use super::names::{self, Parts};
 use super::print;
-use super::processes::{self, Masks, Source, Wish};
+use super::processes::{self, Masks, Source, Sourced, Wish, Wishes};
 use super::room;
 use crate::child::Spec;
 use crate::clock;
@@ -39,7 +39,7 @@ pub fn resolve(arguments: RunArguments, options: &print::Options) -> Result<Reso
     let all = named.wishes.iter().zip(&named.names).zip(&named.streams);
     let resolved: Vec<_> = all.map(|((wish, name), stream)| print::Resolved { wish, name, stream }).collect();
     let decided = decided::of(&arguments, &plan)?;
-    Ok(Resolution::Printed(print::text(options, &decided, arguments.config.as_deref(), &resolved)))
+    Ok(Resolution::Printed(print::text(options, &decided, arguments.config.as_deref(), &named.plogs, &resolved)))
 }
 
 /// What `run` would say of this configuration file, before it makes or opens anything.
@@ -66,12 +66,13 @@ pub(super) fn judge(arguments: &RunArguments, file: &Path) -> Result<(), Refusal
 #[derive(Debug, Clone)]
 pub(super) struct Named {
     pub wishes: Vec<Wish>,
+    pub plogs: Sourced<bool>,
     pub names: Vec<String>,
     pub streams: Vec<String>,
 }
 
 pub(super) fn named(arguments: &RunArguments) -> Result<Named, Refusal> {
-    let wishes = processes::wishes(arguments)?;
+    let Wishes { processes: wishes, plogs } = processes::wishes(arguments)?;
     if wishes.len() > CHILDREN_MAX {
         return Err(Refusal::usage(format!("{} commands; at most {CHILDREN_MAX} run at once", wishes.len())));
     }
@@ -80,7 +81,7 @@ pub(super) fn named(arguments: &RunArguments) -> Result<Named, Refusal> {
     let programs = wishes.iter().zip(&given).map(|(wish, given)| (wish.argv[0].as_os_str(), given.as_deref()));
     let names = names::children(programs);
     let streams = streams(arguments, &wishes, &names)?;
-    Ok(Named { wishes, names, streams })
+    Ok(Named { wishes, plogs, names, streams })
 }
 
 fn streams(arguments: &RunArguments, wishes: &[Wish], names: &[String]) -> Result<Vec<String>, Refusal> {
@@ -107,7 +108,7 @@ fn streams(arguments: &RunArguments, wishes: &[Wish], names: &[String]) -> Resul
 }
 
 fn plan(arguments: RunArguments, named: Named) -> Result<Plan, Refusal> {
-    let Named { wishes, names, streams } = named;
+    let Named { wishes, plogs, names, streams } = named;
     check(&arguments)?;
     let max_in_flight = usize::from(arguments.max_in_flight);
     let memory = room::memory(&arguments, wishes.len())?;
@@ -141,6 +142,8 @@ fn plan(arguments: RunArguments, named: Named) -> Result<Plan, Refusal> {
         drain_timeout: arguments.drain_timeout,
         eof_grace: arguments.eof_grace,
         tee: arguments.tee || wishes.iter().any(|wish| wish.unwanted == Some(Why::NoGroup)),
+        // Nobody would write there.
+        plogs: plogs.value && wishes.iter().any(|wish| !wish.health.is_empty()),
         report: arguments.report,
         log_level: arguments.log_level,
         log_format: arguments.log_format,
@@ -165,6 +168,7 @@ fn child(wish: Wish, name: String, stream: String, group: Option<Group>, masks: 
         group,
         essential: wish.essential.value,
         timeout,
+        health: wish.health.into_iter().map(|condition| condition.value).collect(),
         treatment,
     }
 }

@@ -11,6 +11,7 @@ use rustix::fs::{OFlags, fstat};
 use rustix::stdio::{stderr, stdout};
 use serde_json::{Map, Value, json};
 
+use super::health::HealthReport;
 use crate::ledger::{Count, End, Kind, Ledger};
 
 /// What became of one child's output.
@@ -33,6 +34,8 @@ pub struct Report {
     /// logpump's own CPU time.
     pub cpu: Duration,
     pub streams: Vec<StreamReport>,
+    /// What was asked of processes.
+    pub health: Vec<HealthReport>,
     /// A thread of ours failed: its counts are not all here.
     pub failed: bool,
     /// `--tee`: lines and bytes that stdout did not take in time.
@@ -74,6 +77,7 @@ impl Report {
             "ledger_ok": !self.failed && self.imbalances().is_empty(),
             "total": counts(&self.total()),
             "streams": self.streams.iter().map(stream).collect::<Vec<_>>(),
+            "health": self.health.iter().map(HealthReport::to_json).collect::<Vec<_>>(),
             "tee_dropped": Count::new(self.tee_dropped.0, self.tee_dropped.1),
             "messages_lost": self.messages_lost,
         })
@@ -200,6 +204,7 @@ mod tests {
             uptime: Duration::from_millis(1500),
             cpu: Duration::from_micros(2500),
             streams: vec![stream.clone(), stream],
+            health: Vec::new(),
             failed: false,
             tee_dropped: (0, 0),
             messages_lost: 0,

@@ -6,21 +6,21 @@
 
 mod code;
 mod engine;
+pub mod health;
 mod pump;
-mod timeouts;
+mod supervise;
 
 use std::io;
-use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-use crate::child::{Event, ExitStatus, SpawnError, Spec, Supervisor, Terminal, signal_name};
+use crate::child::{SpawnError, Spec, Supervisor, Terminal};
 use crate::clock;
 use crate::intake::{Source, pipe};
-use crate::limits::{END_SLACK, PIPE_BYTES, REPORT_WAIT_MIN, SPILL_TIME};
+use crate::limits::{PIPE_BYTES, REPORT_WAIT_MIN};
 use crate::refusal::{EXIT_CANT_CREATE, EXIT_OS_ERROR, Refusal};
 use crate::report::ledgers::Report;
 use crate::report::messages::{Format, Level, Messages};
@@ -30,10 +30,10 @@ use crate::ship::{self, Target, Treatment};
 use crate::spool::SyncPolicy;
 use crate::sys::bell::Bell;
 use crate::sys::{environment, probe};
-use code::Code;
 use engine::Engine;
-use pump::{Pump, Streams};
-use timeouts::Timeouts;
+use health::{Condition, Health, Sockets};
+use pump::{Pump, Streams, TellMain, wait_for};
+use supervise::Means;
 
 /// Of so many different places a panic is said.
 const PLACES_SAID_MAX: usize = 16;
@@ -51,6 +51,8 @@ pub struct Plan {
     pub drain_timeout: Duration,
     pub eof_grace: Duration,
     pub tee: bool,
+    /// What health comes to is told on stdout, in the lines that the service Amazon MWAA reads.
+    pub plogs: bool,
     pub report: Option<PathBuf>,
     pub log_level: Level,
     pub log_format: Format,
@@ -68,6 +70,8 @@ pub struct Child {
     pub essential: bool,
     /// It is stopped when it has run so long.
     pub timeout: Option<Duration>,
+    /// What else must hold while it runs.
+    pub health: Vec<Condition>,
     /// What its lines go through.
     pub treatment: Treatment,
 }
@@ -121,6 +125,7 @@ pub fn run(mut plan: Plan) -> Result<u8, Refusal> {
     // Insisting: said before the child starts.
     let insisted = (plan.engine == EngineWish::Uring).then(|| engine::insist(&plan)).transpose()?;
     let files = open_files(&mut plan)?;
+    let sockets = Sockets::open(&plan.children)?;
     let mut supervisor = Supervisor::new().map_err(|error| refused("cannot watch signals", error))?;
     let bells = Bells::new().map_err(|error| refused("cannot make an eventfd", error))?;
     let spawned = spawn(&plan, files, &mut supervisor, &bells)?;
@@ -129,27 +134,30 @@ pub fn run(mut plan: Plan) -> Result<u8, Refusal> {
     let engine = insisted.unwrap_or_else(|| engine::choose(&plan));
     let messages = Messages::start(plan.log_level, plan.log_format);
     let mut pump = Pump::start(&plan, spawned.streams, &engine, &bells);
+    let health = Health::start(&plan, sockets, &bells.main, pump.take_lines());
     spawned.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     greet(&plan, &engine);
     if let Some(error) = &spawned.failed {
         tracing::error!("{error}; the commands that run already are stopped");
         supervisor.stop();
     }
-    let (code, end_by) = supervise(&plan, &mut supervisor, &bells, &mut pump);
+    let supervised = supervise::supervise(&plan, &mut supervisor, &bells.main, Means { pump: &mut pump, health });
+    let end_by = supervised.end_by;
     let outcome = pump.finish(&plan, end_by);
     let (kind, reason) = outcome.engine.unwrap_or((engine.kind, engine.reason));
-    let code = spawned.failed.map_or(code, |error| error.exit_code());
+    let code = spawned.failed.map_or(supervised.code, |error| error.exit_code());
     let report = Report {
         engine: kind.to_string(),
         engine_reason: reason,
         uptime: clock::now() - started,
         cpu: clock::process_cpu(),
         streams: outcome.streams,
+        health: supervised.health,
         failed: outcome.failed,
         tee_dropped: outcome.tee_dropped,
         messages_lost: messages.lost(),
     };
-    tell(&report);
+    tell(&report, plan.tee);
     if let Some(path) = plan.report {
         write_report(report, path, end_by);
     }
@@ -290,98 +298,7 @@ fn groups(children: &[Child]) -> String {
     }
 }
 
-/// Until the children have ended and every line has its end, or its time is over. The exit code, and when logpump
-/// must have ended.
-fn supervise(plan: &Plan, supervisor: &mut Supervisor, bells: &Bells, pump: &mut Pump) -> (u8, Instant) {
-    let mut code = Code::new(plan.children.iter().any(|child| child.essential));
-    let mut timeouts = Timeouts::new(plan);
-    let mut deadline = None;
-    let mut spilling = false;
-    loop {
-        let tend_at = pump.tend(clock::now());
-        let timeout_at = timeouts.expire(plan, supervisor);
-        // A ship that failed ends before the pipes do: who holds one still has --eof-grace.
-        if supervisor.running() == 0 && pump.has_shipped() && pump.has_taken_in() {
-            return (code.get(), clock::now() + END_SLACK);
-        }
-        match supervisor.next(bells.main.as_fd(), [deadline, tend_at, timeout_at].into_iter().flatten().min()) {
-            Event::Ended { child, status } => {
-                say_end(&plan.children[child].spec.name, status);
-                code.ended(plan.children[child].essential, status.code(), supervisor.stopping().is_some());
-                if plan.children[child].essential && supervisor.running() > 0 && supervisor.stopping().is_none() {
-                    let name = &plan.children[child].spec.name;
-                    tracing::info!("{name} is essential: the others are stopped; SIGKILL after their grace");
-                    supervisor.stop();
-                }
-                timeouts.ended(child);
-                let close_at = clock::now() + plan.eof_grace;
-                pump.child_ended(child, close_at);
-                if supervisor.running() == 0 {
-                    pump.drain();
-                    deadline = Some(drained_by(plan, pump, close_at));
-                }
-            }
-            Event::StopBegan { signal } if supervisor.running() == 0 => tracing::info!(
-                "{}: delivering what is left for at most --drain-timeout; a second stop signal ends that",
-                signal_name(signal)
-            ),
-            Event::StopBegan { signal } => {
-                let graces = plan.children.iter().map(|child| child.spec.stop.grace);
-                let longest = graces.max().unwrap_or_default().as_secs_f64();
-                tracing::info!("{}: stopping; SIGKILL after {longest} s", signal_name(signal));
-            }
-            Event::StopHastened if supervisor.running() == 0 && !spilling && pump.spill() => {
-                tracing::warn!("a second stop signal: what is left goes to the spool");
-                (spilling, deadline) = (true, Some(clock::now() + SPILL_TIME));
-            }
-            Event::StopHastened if supervisor.running() == 0 => {
-                tracing::warn!("a second stop signal: what is left is counted as dropped");
-                return (code.get(), give_up(pump));
-            }
-            Event::StopHastened => tracing::info!("a second stop signal: SIGKILL now"),
-            Event::Warning(text) => tracing::warn!("{text}"),
-            Event::Woken => {
-                bells.main.clear();
-                if !spilling {
-                    deadline = deadline.map(|deadline: Instant| deadline.min(drained_by(plan, pump, deadline)));
-                }
-            }
-            // Only the pipes, or a timeout, are to be looked at.
-            Event::Deadline if deadline.is_none_or(|deadline| deadline > clock::now()) => {}
-            Event::Deadline if !spilling && pump.spill() => {
-                tracing::warn!("--drain-timeout is over; what is left goes to the spool, for the next run");
-                (spilling, deadline) = (true, Some(clock::now() + SPILL_TIME));
-            }
-            Event::Deadline => {
-                tracing::warn!(
-                    "{}; what is left is counted as dropped",
-                    if spilling { "the spool is too slow" } else { "--drain-timeout is over" }
-                );
-                return (code.get(), give_up(pump));
-            }
-        }
-    }
-}
-
-/// When the time to deliver is over. Once every pipe has ended by itself there is no --eof-grace to wait for.
-fn drained_by(plan: &Plan, pump: &Pump, pipes_closed_by: Instant) -> Instant {
-    if pump.has_taken_in() { clock::now() + plan.drain_timeout } else { pipes_closed_by + plan.drain_timeout }
-}
-
-fn give_up(pump: &mut Pump) -> Instant {
-    let end_by = clock::now() + END_SLACK;
-    pump.give_up(end_by);
-    end_by
-}
-
-fn say_end(name: &str, status: ExitStatus) {
-    match status {
-        ExitStatus::Exited(0) => tracing::info!("{name} ended"),
-        status => tracing::warn!("{name} ended: {status}"),
-    }
-}
-
-fn tell(report: &Report) {
+fn tell(report: &Report, tee: bool) {
     for imbalance in report.imbalances() {
         tracing::error!("the ledger does not add up, a fault of logpump's: {imbalance}");
     }
@@ -392,7 +309,8 @@ fn tell(report: &Report) {
     }
     if report.tee_dropped != (0, 0) {
         tracing::warn!(
-            "--tee: stdout did not take {} lines ({} bytes): nobody reads it, it is closed or it is too slow",
+            "{}: stdout did not take {} lines ({} bytes): nobody reads it, it is closed or it is too slow",
+            if tee { "--tee" } else { "--plogs" },
             report.tee_dropped.0,
             report.tee_dropped.1
         );

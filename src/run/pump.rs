@@ -13,7 +13,7 @@ use crate::clock;
 use crate::intake::{self, Command, Kind, Plain, Source};
 use crate::ledger::{Count, End, Ledger};
 use crate::report::ledgers::StreamReport;
-use crate::report::tee::{self, Tee, TeeWriter};
+use crate::report::tee::{self, Lines, Tee, TeeWriter};
 use crate::ring::Drainer;
 use crate::ship::control::{Control, Phase};
 use crate::ship::files::{self, LogFile};
@@ -40,6 +40,7 @@ pub struct Pump {
     /// While this says so, there is a spool.
     has_spool: Option<Arc<AtomicBool>>,
     tee: Option<TeeWriter>,
+    lines: Option<Lines>,
 }
 
 /// In the report, the name of all that ended runs had left in the spool.
@@ -72,7 +73,9 @@ impl Pump {
     /// The children run already, so no thread that cannot be had may end them: what it would have done is left out, and
     /// its lines are counted as dropped.
     pub(super) fn start(plan: &Plan, streams: Streams, engine: &Engine, bells: &Bells) -> Pump {
-        let (tee, tee_writer) = plan.tee.then(|| tee::start(plan.children.len())).unzip();
+        let (mut tee, tee_writer) = (plan.tee || plan.plogs).then(|| tee::start(plan.children.len())).unzip();
+        let lines = tee.as_mut().filter(|_| plan.plogs).map(Tee::lines);
+        let tee = tee.filter(|_| plan.tee);
         let control = Control::new(&bells.ship);
         let shipped = Arc::new(AtomicBool::new(false));
         let tell_main = TellMain { over: shipped.clone(), bell: bells.main.clone() };
@@ -85,7 +88,12 @@ impl Pump {
         let taken_in = Arc::new(AtomicBool::new(false));
         let tell_main = TellMain { over: taken_in.clone(), bell: bells.main.clone() };
         let intake = start_intake(streams.sources, commands, engine.kind, &bells.intake, tell_main);
-        Pump { intake, remote, ship, shipped, taken_in, control, has_spool, tee: tee_writer }
+        Pump { intake, remote, ship, shipped, taken_in, control, has_spool, tee: tee_writer, lines }
+    }
+
+    /// For lines of our own on stdout, once.
+    pub fn take_lines(&mut self) -> Option<Lines> {
+        self.lines.take()
     }
 
     /// Reads the pipes, where no thread does. When to come again.
@@ -315,9 +323,9 @@ pub fn open_files(directory: Option<&Path>, children: &[Child]) -> Result<Vec<Op
 }
 
 /// Tells the supervisor that a thread is over, also when it panics.
-struct TellMain {
-    over: Arc<AtomicBool>,
-    bell: Arc<Bell>,
+pub struct TellMain {
+    pub over: Arc<AtomicBool>,
+    pub bell: Arc<Bell>,
 }
 
 impl Drop for TellMain {
@@ -327,7 +335,7 @@ impl Drop for TellMain {
     }
 }
 
-fn wait_for(over: &AtomicBool, end_by: Instant) {
+pub fn wait_for(over: &AtomicBool, end_by: Instant) {
     while !over.load(Ordering::Acquire) && clock::now() < end_by {
         std::thread::park_timeout(Duration::from_millis(1));
     }

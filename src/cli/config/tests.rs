@@ -76,7 +76,7 @@ env = 3
 "#,
     );
     let expected = [
-        ("line 2, column 1", "unknown key \"colour\" in the file; known are: defaults, process"),
+        ("line 2, column 1", "unknown key \"colour\" in the file; known are: plogs, defaults, process"),
         ("line 4, column 1", "unknown key \"name\" in [defaults]"),
         ("line 5, column 9", "grace: "),
         ("line 6, column 1", "this process has no command"),
