@@ -8,6 +8,7 @@ use super::split_body::Event;
 use crate::ledger::End;
 use crate::limits::EXCERPT_CHARACTERS_MAX;
 use crate::spool::entry::Address;
+use crate::spool::wire::Refusal;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
@@ -42,7 +43,7 @@ pub enum Notice {
         lines: u64,
     },
     SpoolRefuses {
-        why: String,
+        why: Refusal,
     },
     SpoolTakes,
     /// `durable`: every body was to be stored before it is sent.
@@ -124,11 +125,21 @@ impl fmt::Display for Notice {
                     "an ended run left {entries} bodies ({lines} lines) in the spool directory: they are sent now"
                 )
             }
-            Notice::SpoolRefuses { why } => write!(
-                f,
-                "the spool takes nothing more: {why}; lines stay in memory while there is room, then --when-full decides: \
-                 free some disk space, or raise --spool-max"
-            ),
+            Notice::SpoolRefuses { why } => {
+                let (why, remedy) = match why {
+                    Refusal::Full(why) => (why, "free some disk space, or raise --spool-max"),
+                    Refusal::ReadOnly(why) => (
+                        why,
+                        "make --spool-dir and its file system writable again (chattr -i, chmod u+w, mount -o remount,rw)",
+                    ),
+                    Refusal::Failed(why) => (why, "look at the disk of --spool-dir"),
+                };
+                write!(
+                    f,
+                    "the spool takes nothing more: {why}; lines stay in memory while there is room, then --when-full \
+                     decides: {remedy}"
+                )
+            }
             Notice::SpoolTakes => write!(f, "the spool takes bodies again"),
             Notice::SpoolSilent { durable: true } => write!(
                 f,

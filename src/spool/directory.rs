@@ -317,6 +317,10 @@ impl Directory {
             }
             file => Ok((file?, false)),
         }
+        .inspect(|_| {
+            // While names can be made here: should that end, what is done can still be noted.
+            let _ = self.open(journal_name(segment), OFlags::WRONLY | OFlags::CREATE);
+        })
     }
 
     /// Under its old name, as when it was new.
@@ -358,15 +362,21 @@ impl Directory {
         Ok(fsync(&self.place().fd)?)
     }
 
-    /// With its lock, if nothing else is in it. That it is not there any more is no error; whoever moved it has it now.
+    /// With its lock, if nothing else of use is in it. That it is not there any more is no error; whoever moved it has it now.
     pub fn remove(&self) -> io::Result<()> {
         match self.is_in_place() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             in_place => in_place?,
         }
         let place = self.place();
-        if names(&place.fd)?.iter().any(|name| name != LOCK) {
+        // Journals of segments that somebody else removed say nothing any more.
+        let is_left = |name: &String| name != LOCK && numbered(name, ".done").is_none();
+        let names = names(&place.fd)?;
+        if names.iter().any(is_left) {
             return Err(Errno::NOTEMPTY.into());
+        }
+        for journal in names.iter().filter(|name| *name != LOCK) {
+            unlinkat(&place.fd, journal, AtFlags::empty())?;
         }
         let gone = |error| if error == Errno::NOENT { Ok(()) } else { Err(error) };
         unlinkat(&place.fd, LOCK, AtFlags::empty()).or_else(gone)?;

@@ -201,7 +201,9 @@ fn on_names(directories: &Directories, appending: &mut Current, op: Op) -> io::R
         }
         Op::Delete(segment) => {
             let directory = directory(directories, segment);
-            directory.unlink(&segment_name(segment.segment))?;
+            if let Err(error) = directory.unlink(&segment_name(segment.segment)) {
+                return empty(directory, segment.segment, error);
+            }
             let _ = directory.unlink(&journal_name(segment.segment));
         }
         Op::Check(segment) => directory(directories, segment).check(segment.segment)?,
@@ -209,6 +211,18 @@ fn on_names(directories: &Directories, appending: &mut Current, op: Op) -> io::R
         Op::Append { .. } | Op::Sync { .. } | Op::Read { .. } => unreachable!("each engine has its own"),
     }
     Ok(Outcome::Finished)
+}
+
+/// In a directory that is read-only by itself, as after `chattr +i`, files can still be cut; where nothing can be written,
+/// not even that.
+fn empty(directory: &Directory, segment: u32, error: io::Error) -> io::Result<Outcome> {
+    if error.kind() == ErrorKind::NotFound {
+        return Err(error);
+    }
+    match directory.open(segment_name(segment), OFlags::WRONLY).and_then(|file| file.set_len(0)) {
+        Ok(()) => Ok(Outcome::Emptied(error)),
+        Err(_) => Err(error),
+    }
 }
 
 fn journal(directory: &Directory, segment: u32) -> io::Result<Outcome> {

@@ -167,6 +167,7 @@ impl Store {
         }
         if self.ending && !self.over && self.flying.iter().all(Option::is_none) {
             self.over = true;
+            self.say_doubled();
             self.events.push_back(Event::Ended);
         }
         None
@@ -188,7 +189,7 @@ impl Store {
         let idle = |lane: Lane| self.flying[lane as usize].is_none();
         let sync = self.sync_due().filter(|_| idle(Lane::Sync));
         let read = self.load.rest_until.filter(|_| idle(Lane::Read));
-        let care = self.care.rest_until.filter(|_| idle(Lane::Care));
+        let care = self.care.next_due().filter(|_| idle(Lane::Care));
         [sync, read, care].into_iter().flatten().min()
     }
 
@@ -226,8 +227,13 @@ impl Store {
 
     /// It will never be loaded again.
     fn finish(&mut self, id: EntryId) {
+        self.finish_delivered(id, 0);
+    }
+
+    /// The same; coming again, these lines would be there twice.
+    fn finish_delivered(&mut self, id: EntryId, lines: u64) {
         let segment_id = SegmentId { run: id.run, segment: id.segment };
-        if self.segment_mut(segment_id).is_some_and(|segment| segment.finish(id.index)) {
+        if self.segment_mut(segment_id).is_some_and(|segment| segment.finish(id.index, lines)) {
             self.care.unjournalled.insert(segment_id);
             self.note_finished(segment_id);
         }
@@ -240,8 +246,8 @@ impl Store {
     }
 
     fn done(&mut self, id: EntryId) {
-        self.load.held.remove(&id);
-        self.finish(id);
+        let lines = self.load.held.remove(&id).map_or(0, |held| held.sum.count.lines);
+        self.finish_delivered(id, lines);
     }
 
     /// Done, though it may still count as what waits here.
@@ -258,7 +264,7 @@ impl Store {
         if let Some(waiting) = self.scanned_already(id) {
             waiting.take(id.run, key, sum);
         }
-        self.finish(id);
+        self.finish_delivered(id, sum.count.lines);
     }
 
     fn say(&mut self, text: String) {

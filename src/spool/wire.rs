@@ -102,6 +102,8 @@ pub enum Event {
 pub enum Refusal {
     /// `--spool-max`, or the file system, is full.
     Full(String),
+    /// Nothing can be written there any more: of a directory, or a file system, that somebody closed.
+    ReadOnly(String),
     /// The disk fails.
     Failed(String),
 }

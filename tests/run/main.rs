@@ -8,6 +8,7 @@ mod standin;
 mod venv;
 
 mod bounded;
+mod closed;
 mod config;
 mod doctor;
 mod ends;

@@ -48,7 +48,7 @@ impl Core {
         match self.disk.refused_why {
             _ if !self.disk.is_on() => End::NoSpool,
             Some(Refusal::Full(_)) => End::SpoolFull,
-            Some(Refusal::Failed(_)) => End::NoSpool,
+            Some(Refusal::ReadOnly(_) | Refusal::Failed(_)) => End::NoSpool,
             None if !self.is_within_quota(stream) => End::SpoolFull,
             None => End::DiskSlow,
         }
@@ -135,7 +135,6 @@ impl Core {
             self.streams[stream].put_back(delivery);
         }
         if self.disk.refused_why.is_none() || was_silent {
-            let (Refusal::Full(why) | Refusal::Failed(why)) = &why;
             self.outbox.push_back(Action::Say(Notice::SpoolRefuses { why: why.clone() }));
         }
         self.disk.refused_why = Some(why);

@@ -76,7 +76,9 @@ fn a_segment_is_made_once_renamed_within_its_directory_and_a_name_that_leads_els
     run.rename(&segment_name(0), "00000000.aside").unwrap();
     assert!(directory.path().join(RUN).join("00000000.aside").exists());
     assert_eq!(run.check(0).err().unwrap().kind(), io::ErrorKind::NotFound);
-    symlink("00000000.aside", directory.path().join(RUN).join(journal_name(0))).unwrap();
+    let journal = directory.path().join(RUN).join(journal_name(0));
+    fs::remove_file(&journal).unwrap();
+    symlink("00000000.aside", journal).unwrap();
     assert!(run.open(journal_name(0), OFlags::RDONLY).is_err());
 }
 
@@ -86,7 +88,7 @@ fn files_are_for_their_owner_alone_and_a_lock_that_is_a_link_is_not_followed() {
     let root = Root::open(directory.path()).unwrap();
     let run = root.create(7).unwrap();
     run.create(0).unwrap();
-    for name in [LOCK, &segment_name(0)] {
+    for name in [LOCK, &segment_name(0), &journal_name(0)] {
         let mode = fs::metadata(directory.path().join(RUN).join(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }

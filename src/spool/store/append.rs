@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use bytes::{Buf, Bytes};
 
+use super::care::is_read_only;
 use super::load::Held;
 use super::{JOURNAL_ENTRY_BYTES, Op, Outcome, Segment, SegmentId, Store, SyncPolicy, own};
 use crate::limits::SPOOL_VANISHED_MAX;
@@ -315,6 +316,7 @@ fn refusal(what: &str, error: &io::Error) -> Refusal {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge | ErrorKind::WriteZero => {
             Refusal::Full(text)
         }
+        _ if is_read_only(error) => Refusal::ReadOnly(text),
         _ => Refusal::Failed(text),
     }
 }

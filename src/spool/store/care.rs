@@ -19,31 +19,44 @@ pub(super) struct Care {
     pub finished: BTreeSet<SegmentId>,
     /// Parts to be copied.
     pub copies: VecDeque<(SegmentId, u64, u64)>,
-    pub rest_until: Option<Instant>,
-    said: bool,
+    /// Journals rest, and what cannot be deleted does, each after a failure: neither holds up the other.
+    pub journals_rest_until: Option<Instant>,
+    files_rest_until: Option<Instant>,
+    journals_said: bool,
+    files_said: bool,
+}
+
+impl Care {
+    pub fn next_due(&self) -> Option<Instant> {
+        [self.journals_rest_until, self.files_rest_until].into_iter().flatten().min()
+    }
 }
 
 impl Store {
     pub(super) fn next_care(&mut self, now: Instant) -> Option<Op> {
-        if !self.ending && self.care.rest_until.is_some_and(|until| now < until) {
-            return None;
-        }
-        self.care.rest_until = None;
+        let may = |rest_until: &mut Option<Instant>| {
+            rest_until.take_if(|until| self.ending || *until <= now);
+            rest_until.is_none()
+        };
+        let (may_journal, may_delete) = (may(&mut self.care.journals_rest_until), may(&mut self.care.files_rest_until));
         while let Some((id, at, bytes)) = self.care.copies.pop_front() {
             if self.segment(id).is_some_and(|segment| !segment.keep) {
                 return Some(Op::CopyAside { segment: id, at, bytes });
             }
         }
-        if let Some(id) = self.care.finished.iter().copied().find(|id| !self.is_busy(*id)) {
+        let may_go =
+            |id: &SegmentId| !self.is_busy(*id) && (may_delete || self.segment(*id).is_some_and(|it| !it.stays));
+        if let Some(id) = self.care.finished.iter().copied().find(may_go) {
             let keep = self.segment(id)?.keep;
             return Some(if keep { Op::RenameAside(id) } else { Op::Delete(id) });
         }
-        while let Some(id) = self.care.unjournalled.first().copied() {
-            // The whole file goes anyway.
-            if let Some(segment) = self.segment(id).filter(|_| !self.care.finished.contains(&id)) {
+        while let Some(id) = self.care.unjournalled.first().copied().filter(|_| may_journal) {
+            // Else the whole file goes anyway, or is empty.
+            let goes = |segment: &Segment| self.care.finished.contains(&id) && !segment.stays;
+            if let Some(segment) = self.segment(id).filter(|segment| segment.length > 0 && !goes(segment)) {
                 let file = self.file(id);
                 let entries: Vec<u8> =
-                    segment.unjournalled.iter().flat_map(|index| journal_entry(file, *index)).collect();
+                    segment.unjournalled.iter().flat_map(|entry| journal_entry(file, entry.index)).collect();
                 if !entries.is_empty() {
                     let at = segment.journal_entries * JOURNAL_ENTRY_BYTES;
                     return Some(Op::AppendJournal { segment: id, at, bytes: Bytes::from(entries) });
@@ -92,17 +105,24 @@ impl Store {
         if let Some(error) = error {
             if error.kind() == io::ErrorKind::NotFound {
                 // The directory is gone.
-                self.care.rest_until = Some(now + SPOOL_RETRY);
+                self.care.journals_rest_until = Some(now + SPOOL_RETRY);
                 self.take_census();
             } else {
-                let name = self.name(id);
-                self.care_failed(&format!("cannot write the journal of the spool's {name}: {error}; after a crash, entries that were delivered would be sent again"), now);
+                self.care.journals_rest_until = Some(now + SPOOL_RETRY);
+                if !std::mem::replace(&mut self.care.journals_said, true) {
+                    let name = self.name(id);
+                    self.say(format!(
+                        "cannot write the journal of the spool's {name}: {error}; what was delivered of it would be sent \
+                         again by the next run{}",
+                        remedy(&error)
+                    ));
+                }
             }
             if self.ending {
                 self.care.unjournalled.remove(&id);
             }
         } else {
-            self.care.said = false;
+            self.care.journals_said = false;
         }
     }
 
@@ -131,9 +151,29 @@ impl Store {
     }
 
     pub(super) fn deleted(&mut self, id: SegmentId, result: io::Result<Outcome>, now: Instant) {
+        let result = match result {
+            Ok(Outcome::Emptied(error)) => {
+                self.emptied(id);
+                Err(error)
+            }
+            result => result,
+        };
         let Some(Segment { announced, .. }) = self.ended(id, "delete", result, now) else { return };
-        if !self.runs[id.run as usize].adopted {
-            self.is_not_announced(id.run, announced);
+        self.free(id.run, announced);
+    }
+
+    /// Its name stays, and nothing comes again with it.
+    fn emptied(&mut self, id: SegmentId) {
+        let Some(segment) = self.segment_mut(id) else { return };
+        let (length, announced) = (std::mem::take(&mut segment.length), std::mem::take(&mut segment.announced));
+        segment.synced = 0;
+        self.used -= length;
+        self.free(id.run, announced);
+    }
+
+    fn free(&mut self, run: u32, announced: u64) {
+        if !self.runs[run as usize].adopted {
+            self.is_not_announced(run, announced);
         } else if announced > 0 {
             self.events.push_back(Event::Freed { bytes: announced });
         }
@@ -145,14 +185,25 @@ impl Store {
             io::ErrorKind::NotFound => Ok(Outcome::Finished),
             _ => Err(error),
         }) {
-            let name = self.name(id);
-            self.care_failed(&format!("cannot {verb} the spool's {name}: {error}; it is tried again"), now);
+            self.care.files_rest_until = Some(now + SPOOL_RETRY);
+            let segment = self.segment_mut(id)?;
+            segment.stays = true;
+            let is_empty = segment.length == 0;
+            // It was left out, for it was to go.
+            self.care.unjournalled.insert(id);
+            if !std::mem::replace(&mut self.care.files_said, true) {
+                let instead = if is_empty { "it is emptied" } else { "what is done is noted in its journal" };
+                let (name, remedy) = (self.name(id), remedy(&error));
+                self.say(format!(
+                    "cannot {verb} the spool's {name}: {error}; {instead}, and it is tried again{remedy}"
+                ));
+            }
             if self.ending {
                 self.care.finished.remove(&id);
             }
             return None;
         }
-        self.care.said = false;
+        self.care.files_said = false;
         self.care.finished.remove(&id);
         if id.run == 0 {
             self.sync.dirty.remove(&id.segment);
@@ -162,10 +213,15 @@ impl Store {
         Some(segment)
     }
 
-    fn care_failed(&mut self, text: &str, now: Instant) {
-        self.care.rest_until = Some(now + SPOOL_RETRY);
-        if !std::mem::replace(&mut self.care.said, true) {
-            self.say(text.into());
+    /// At the very end.
+    pub(super) fn say_doubled(&mut self) {
+        let segments = self.runs.iter().flat_map(|run| run.segments.values());
+        let lines: u64 = segments.map(Segment::unjournalled_lines).sum();
+        if lines > 0 {
+            self.say(format!(
+                "{lines} lines that were delivered could not be noted as that on the spool's disk: the next run sends them \
+                 again, and does not count them as duplicates"
+            ));
         }
     }
 
@@ -177,4 +233,14 @@ impl Store {
             self.say(format!("cannot remove the spool's empty directory {id:016x}: {error}"));
         }
     }
+}
+
+/// What a person can do about it.
+pub(super) fn remedy(error: &io::Error) -> &'static str {
+    if is_read_only(error) { "; make it writable again (chattr -i, chmod u+w, mount -o remount,rw)" } else { "" }
+}
+
+/// The directory, its file or its file system does not let anyone write, or not us.
+pub(super) fn is_read_only(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }

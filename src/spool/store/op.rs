@@ -62,7 +62,8 @@ pub enum Op {
     },
     /// Gives the segment a name under which nobody takes it for one, and deletes its journal.
     RenameAside(SegmentId),
-    /// The segment first, then its journal: the other way round, its entries would come once more after a crash.
+    /// The segment first, then its journal: the other way round, its entries would come once more after a crash. Where names
+    /// cannot be taken away, its bytes: answered by Emptied.
     Delete(SegmentId),
     /// An error of NotFound: it is not there any more.
     Check(SegmentId),
@@ -107,6 +108,8 @@ pub enum Outcome {
     Finished,
     /// The same, of Create: its directory was missing, and was made again.
     FinishedAgain,
+    /// Of Delete: the file is still there, for this reason, and there is nothing in it.
+    Emptied(io::Error),
     Written(usize),
     Read(Bytes),
 }

@@ -123,6 +123,14 @@ impl Waiting {
     }
 }
 
+/// An entry that is done, which its journal does not say yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unjournalled {
+    pub index: u32,
+    /// What would come again with it.
+    pub lines: u64,
+}
+
 #[derive(Debug, Default)]
 pub struct Segment {
     /// Bytes that are whole records, or were found in the file.
@@ -134,7 +142,7 @@ pub struct Segment {
     pub entries: u32,
     pub done: Bits,
     /// Done, and not yet in the journal.
-    pub unjournalled: Vec<u32>,
+    pub unjournalled: Vec<Unjournalled>,
     /// Entries in the journal, torn ones included.
     pub journal_entries: u64,
     /// No more records come.
@@ -144,6 +152,8 @@ pub struct Segment {
     pub scans: u32,
     /// Something of it could neither be read nor copied: it is renamed, not deleted.
     pub keep: bool,
+    /// It could not be deleted or renamed. Perhaps later.
+    pub stays: bool,
     /// Parts that are no records, in order.
     pub damage: Vec<Range<u64>>,
     /// What is neither done nor with ship.
@@ -158,12 +168,17 @@ impl Segment {
     }
 
     /// Marks it as done. False: it was already, or there is no such entry.
-    pub fn finish(&mut self, index: u32) -> bool {
+    pub fn finish(&mut self, index: u32, lines: u64) -> bool {
         let news = index < self.entries && self.done.add(index);
         if news {
-            self.unjournalled.push(index);
+            self.unjournalled.push(Unjournalled { index, lines });
         }
         news
+    }
+
+    /// Lines that are done, and would come again if we ended now.
+    pub fn unjournalled_lines(&self) -> u64 {
+        if self.length > 0 { self.unjournalled.iter().map(|entry| entry.lines).sum() } else { 0 }
     }
 
     pub fn disk_bytes(&self) -> u64 {

@@ -1,6 +1,7 @@
 //! The store against a disk in memory: what it does step by step, what is left of damaged files, and any sequence of all.
 
 mod care;
+mod closed;
 mod damage;
 mod disk;
 mod gone;

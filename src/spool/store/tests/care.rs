@@ -199,7 +199,7 @@ fn a_journal_that_is_written_in_part_is_written_to_its_end_and_one_that_is_not_i
     rig.store.request(Request::Done(id(0)));
     rig.store.request(Request::Done(id(1)));
     rig.step(Lane::Care, Fault::Short(12));
-    assert_eq!((rig.store.next_notice(), rig.store.care.rest_until), (None, None));
+    assert_eq!((rig.store.next_notice(), rig.store.next_due()), (None, None));
     rig.step(Lane::Care, Fault::Short(7));
     assert!(rig.store.next_notice().is_some_and(|notice| notice.contains("cannot write the journal")));
     assert_eq!(rig.store.next_due(), Some(rig.now + SPOOL_RETRY));
@@ -292,8 +292,9 @@ fn the_end_of_an_adopted_segment_does_not_keep_our_own_of_the_same_number_from_b
 #[test]
 fn an_entry_that_was_never_there_is_not_done() {
     let mut segment = Segment { entries: 2, length: 10, journal_entries: 3, ..Segment::default() };
-    assert_eq!((segment.finish(2), segment.finish(1), segment.finish(1)), (false, true, false));
-    assert_eq!((segment.unjournalled.clone(), segment.disk_bytes()), (vec![1], 10 + 3 * 8));
+    assert_eq!((segment.finish(2, 0), segment.finish(1, 7), segment.finish(1, 7)), (false, true, false));
+    let indices: Vec<_> = segment.unjournalled.iter().map(|entry| entry.index).collect();
+    assert_eq!((indices, segment.disk_bytes(), segment.unjournalled_lines()), (vec![1], 10 + 3 * 8, 7));
 }
 
 #[test]

@@ -13,6 +13,10 @@ pub enum Fault {
     Full,
     TooLarge,
     Io,
+    /// No name can be taken away, and files can be cut.
+    Closed,
+    /// Nothing can be written.
+    ReadOnly,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -168,6 +172,12 @@ impl Disk {
         self.run(id).segments.get_mut(&id.segment)
     }
 
+    fn closed(&mut self, op: Op) -> io::Result<Outcome> {
+        let Op::Delete(id) = op else { return Err(ErrorKind::PermissionDenied.into()) };
+        *self.file(id).expect("the segment is there") = File::default();
+        Ok(Outcome::Emptied(ErrorKind::PermissionDenied.into()))
+    }
+
     fn perform(&mut self, op: Op, length: usize, fault: Fault) -> io::Result<Outcome> {
         let short = match fault {
             Fault::None => usize::MAX,
@@ -175,6 +185,8 @@ impl Disk {
             Fault::Full => return Err(ErrorKind::StorageFull.into()),
             Fault::TooLarge => return Err(ErrorKind::FileTooLarge.into()),
             Fault::Io => return Err(io::Error::from_raw_os_error(5)),
+            Fault::Closed => return self.closed(op),
+            Fault::ReadOnly => return Err(ErrorKind::ReadOnlyFilesystem.into()),
         };
         let missing = || io::Error::from(ErrorKind::NotFound);
         match op {
