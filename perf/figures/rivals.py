@@ -91,16 +91,16 @@ class Bench:
         """Measures, says so in a line, and keeps it."""
         cells.wait_for_calm(self.stage, self.calm)
         others = cells.Others(self.stage)
-        at = f"[{time.monotonic() - self.started:5.0f} s] round {number + 1}/{rounds} {cell} {name}"
+        told = lambda: f"[{time.monotonic() - self.started:5.0f} s] round {number + 1}/{rounds} {cell} {name}"
         try:
             figures = measure()
         except (Failure, OSError, ValueError) as failure:
             self.failures += 1
             self.out.put("failure", cell=cell, reader=name, round=number, why=str(failure))
-            print(f"{at}: FAILED: {failure}", file=sys.stderr, flush=True)
+            print(f"{told()}: FAILED: {failure}", file=sys.stderr, flush=True)
             return
         self.out.put(kind, cell=cell, reader=name, round=number, others=round(others.share(), 4), **figures)
-        print(f"{at}: {brief(figures)}", file=sys.stderr, flush=True)
+        print(f"{told()}: {brief(figures)}", file=sys.stderr, flush=True)
 
     def run(self, cell, name):
         commands, files = zip(*(self.stage.writer(cell.writer(number, self.sizes)) for number in range(cell.children)))
