@@ -10,6 +10,7 @@ mod venv;
 mod bounded;
 mod closed;
 mod config;
+mod damaged;
 mod doctor;
 mod ends;
 mod faults;

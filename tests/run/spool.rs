@@ -339,9 +339,8 @@ fn a_missing_group_of_adopted_lines_holds_up_neither_own_lines_nor_the_end() {
     assert_gone(place.path());
 }
 
-// ---- damage ----------------------------------------------------------------------------------
-
-fn copied(from: &Path, to: &Path) {
+/// With the modes of its directories.
+pub fn copied(from: &Path, to: &Path) {
     for directory in fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
         let target = to.join(directory.file_name());
         fs::create_dir(&target).unwrap();
@@ -349,53 +348,6 @@ fn copied(from: &Path, to: &Path) {
         fs::set_permissions(&target, mode).unwrap();
         for file in fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap()) {
             fs::copy(file.path(), target.join(file.file_name())).unwrap();
-        }
-    }
-}
-
-type Damage = Box<dyn Fn(&mut Vec<u8>)>;
-
-#[test]
-fn of_a_damaged_segment_all_that_is_readable_is_delivered_and_the_rest_kept_named_and_counted() {
-    const LEFT: u64 = 20_000;
-    let (place, address) = (tempfile::tempdir().unwrap(), free_address());
-    leave(&address, place.path(), "left", LEFT);
-    let whole = stored_bytes(place.path());
-    let cut = |at: u64| move |bytes: &mut Vec<u8>| bytes.truncate(at as usize);
-    let flip = |at: u64| move |bytes: &mut Vec<u8>| bytes[at as usize] ^= 0x55;
-    let mut damages: Vec<Damage> = Vec::new();
-    for part in 1..6 {
-        // Not only at round places.
-        damages.push(Box::new(cut(whole * part / 6 + part * 7)));
-        damages.push(Box::new(flip(whole * part / 6 + part * 11)));
-    }
-    damages.push(Box::new(cut(whole - 1)));
-    damages.push(Box::new(flip(0)));
-    damages.push(Box::new(|bytes| bytes.fill(0)));
-    damages.push(Box::new(|bytes| bytes.extend_from_slice(b"what nobody wrote")));
-    for (index, damage) in damages.iter().enumerate() {
-        let damaged = tempfile::tempdir().unwrap();
-        copied(place.path(), damaged.path());
-        let [segment] = &files(damaged.path(), ".seg")[..] else { panic!("one segment is expected") };
-        let mut bytes = fs::read(segment).unwrap();
-        damage(&mut bytes);
-        fs::write(segment, bytes).unwrap();
-        let standin = Standin::start_at(&address, &["--group", GROUP]);
-        let ended = adopter("auto", &standin.url, damaged.path()).command(&["echo", "own"]).run();
-        let state = format!("damage {index}: {:#}\n{}", ended.report["total"], ended.said);
-        assert_eq!(ended.code, Some(0), "{state}");
-        let [adopted, delivered, unreadable] =
-            ["/adopted", "/delivered", "/dropped/unreadable"].map(|end| ended.total(end).0);
-        assert_eq!(adopted + 1, delivered + unreadable, "{state}");
-        assert!(ended.said.contains("bytes that cannot be read, and keeps them"), "{state}");
-        assert!(!files(damaged.path(), ".aside").is_empty(), "{state}");
-        assert_eq!(files(damaged.path(), ".seg"), Vec::<PathBuf>::new(), "{state}");
-        let events = standin.stats()["events"].as_u64().unwrap();
-        assert_eq!(events, delivered, "{state}");
-        if delivered > 1 {
-            let found = found_in_stream(&standin, "left");
-            assert!(found.is_sorted() && found.iter().all(|line| *line < LEFT), "{state}");
-            assert_eq!(found.len() as u64, delivered - 1, "{state}");
         }
     }
 }
