@@ -91,6 +91,13 @@ pub const DOCTOR_PLACES_MAX: usize = 8;
 /// Lines of `doctor` for commands that would start: what it says is to fit a screen. Those that would not are all said.
 pub const DOCTOR_COMMANDS_MAX: usize = 4;
 
+/// At the end of a run, calls that were not answered for so long are named as what stood in the way; shorter ones are on
+/// their way as any call is.
+pub const UNANSWERED_BEFORE_SAID: Duration = Duration::from_secs(1);
+
+/// With `--log-level debug`: calls of which a line is written, within a second. Of more, only their number is.
+pub const CALLS_TOLD_PER_S_MAX: u32 = 100;
+
 /// Bodies that a stream may have waiting for a place in the window: one to go next, one being finished.
 pub const WAITING_BODIES_PER_STREAM_MAX: usize = 2;
 /// Beyond the bodies in flight, so many bodies' worth of bytes may wait, over all streams.

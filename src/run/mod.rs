@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use crate::child::{SpawnError, Spec, Supervisor, Terminal};
 use crate::clock;
 use crate::intake::{Source, pipe};
+use crate::ledger::Count;
 use crate::limits::{PIPE_BYTES, REPORT_WAIT_MIN};
 use crate::refusal::{EXIT_CANT_CREATE, EXIT_OS_ERROR, Refusal};
 use crate::report::ledgers::Report;
@@ -158,6 +159,12 @@ pub fn run(mut plan: Plan) -> Result<u8, Refusal> {
         messages_lost: messages.lost(),
     };
     tell(&report, plan.tee);
+    if let (Some(spool), true) = (&plan.spool, report.total().spooled != Count::default()) {
+        let place = spool.directory.display();
+        tracing::info!(
+            "--spool-dir {place}: what is spooled waits there for the next run that is given this directory"
+        );
+    }
     if let Some(path) = plan.report {
         write_report(report, path, end_by);
     }
@@ -284,7 +291,8 @@ fn greet(plan: &Plan, engine: &Engine) {
     };
     tracing::info!("lines go to {to}, {streams}; engine {}: {}", engine.kind, engine.reason);
     if let Err(refusal) = &engine.files {
-        tracing::info!("the spool goes without io_uring: {refusal}");
+        let place = plan.spool.as_ref().map_or_else(String::new, |spool| spool.directory.display().to_string());
+        tracing::info!("--spool-dir {place}: the spool goes without io_uring: {refusal}");
     }
 }
 

@@ -12,6 +12,7 @@ use super::{Bells, Child, Destination, Engine, Plan};
 use crate::clock;
 use crate::intake::{self, Command, Kind, Plain, Source};
 use crate::ledger::{Count, End, Ledger};
+use crate::report::hang::Watch;
 use crate::report::ledgers::StreamReport;
 use crate::report::tee::{self, Lines, Tee, TeeWriter};
 use crate::ring::Drainer;
@@ -159,7 +160,7 @@ impl Pump {
         self.remote.send(Command::Abandon);
         self.tend_at_once();
         let intake = match self.intake {
-            Intake::Thread(thread) => joined("intake", thread, &self.taken_in, end_by),
+            Intake::Thread(thread) => joined("pump-intake", thread, &self.taken_in, end_by),
             Intake::Here { plain, reason, .. } => {
                 Some(intake::Outcome { engine: Some((Kind::Epoll, reason)), ..plain.into_outcome() })
             }
@@ -170,7 +171,7 @@ impl Pump {
             Shipped { ledgers, failed: true }
         };
         let shipped = match self.ship {
-            Some(thread) => joined("ship", thread, &self.shipped, end_by),
+            Some(thread) => joined("pump-ship", thread, &self.shipped, end_by),
             None => Some(unshipped()),
         };
         let intake_failed = intake.as_ref().is_none_or(|intake| intake.failed);
@@ -304,7 +305,8 @@ fn start_ship(plan: &Plan, parts: ShipParts) -> io::Result<JoinHandle<Shipped>> 
         treatment: child.treatment.clone(),
     };
     let streams = rings.into_iter().zip(&plan.children).map(named).collect();
-    let means = ship::Means { streams, sink, spool, control, tee };
+    let spool_path = plan.spool.as_ref().map(|spool| spool.directory.clone());
+    let means = ship::Means { streams, sink, spool, spool_path, control, tee };
     thread.spawn(move || {
         let _at_end = tell_main;
         ship::run(means, &options)
@@ -342,17 +344,16 @@ pub fn wait_for(over: &AtomicBool, end_by: Instant) {
 }
 
 /// A thread's result. One that hangs, as in a write to a disk that does not answer, is left behind: our end is bounded.
-fn joined<T>(name: &str, thread: JoinHandle<T>, over: &AtomicBool, end_by: Instant) -> Option<T> {
+fn joined<T>(name: &'static str, thread: JoinHandle<T>, over: &AtomicBool, end_by: Instant) -> Option<T> {
+    let watch = Watch::begin(name);
     wait_for(over, end_by);
     if !over.load(Ordering::Acquire) {
-        tracing::error!(
-            "the {name} thread hangs, likely in a write to a disk that does not answer; its counts are lost"
-        );
+        tracing::error!("the thread {name} does not end, and its counts are lost: {}", watch.why());
         return None;
     }
     let value = thread.join();
     if value.is_err() {
-        tracing::error!("the {name} thread panicked: a fault of logpump's; please report it");
+        tracing::error!("the thread {name} panicked: a fault of logpump's; please report it");
     }
     value.ok()
 }

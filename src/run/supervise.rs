@@ -155,7 +155,7 @@ fn watch(
                 tracing::info!("{}: stopping; SIGKILL after {longest} s", signal_name(signal));
             }
             Event::StopHastened if supervisor.running() == 0 && !spilling && pump.spill() => {
-                tracing::warn!("a second stop signal: what is left goes to the spool");
+                tracing::warn!("a second stop signal: what is left goes to the spool{}", spool_of(plan));
                 (spilling, deadline) = (true, Some(clock::now() + SPILL_TIME));
             }
             Event::StopHastened if supervisor.running() == 0 => {
@@ -173,18 +173,28 @@ fn watch(
             // Only the pipes, or a timeout, are to be looked at.
             Event::Deadline if deadline.is_none_or(|deadline| deadline > clock::now()) => {}
             Event::Deadline if !spilling && pump.spill() => {
-                tracing::warn!("--drain-timeout is over; what is left goes to the spool, for the next run");
+                tracing::warn!(
+                    "--drain-timeout is over; what is left goes to the spool{}, for the next run",
+                    spool_of(plan)
+                );
                 (spilling, deadline) = (true, Some(clock::now() + SPILL_TIME));
             }
             Event::Deadline => {
-                tracing::warn!(
-                    "{}; what is left is counted as dropped",
-                    if spilling { "the spool is too slow" } else { "--drain-timeout is over" }
-                );
+                let over = if spilling {
+                    format!("the spool{} is too slow", spool_of(plan))
+                } else {
+                    "--drain-timeout is over".into()
+                };
+                tracing::warn!("{over}; what is left is counted as dropped");
                 return give_up(pump);
             }
         }
     }
+}
+
+/// Where it is.
+fn spool_of(plan: &Plan) -> String {
+    plan.spool.as_ref().map_or_else(String::new, |spool| format!(" in {}", spool.directory.display()))
 }
 
 /// When the time to deliver is over. Once every pipe has ended by itself there is no --eof-grace to wait for.

@@ -6,9 +6,11 @@
 //! This file has what comes in and goes out; `verdicts` says what an answer to a call means, `choose` which body goes
 //! next, `disk` what goes to the spool, `takes` whether it may, `told` what the spool says and `backlog` what comes back;
 //! `silence` has what is done while it says nothing, `missing` what is done about what is not there any more, `elsewhere` services that only ended runs knew, `refused` what the
-//! service calls invalid, `creation` the streams and their groups, `room` what may be held; `view` lets others watch.
+//! service calls invalid, `creation` the streams and their groups, `causes` what is said of
+//! outages and throttling, `room` what may be held; `view` lets others watch.
 
 mod backlog;
+mod causes;
 mod choose;
 mod creation;
 mod disk;
@@ -33,6 +35,7 @@ use super::rate::Rate;
 use crate::ledger::{Count, End};
 use crate::spool::entry::{Address, Entry};
 use crate::spool::wire::Request;
+use causes::Outage;
 use creation::{Existence, Group};
 use disk::Disk;
 pub use disk::DiskOptions;
@@ -93,9 +96,7 @@ pub struct Core {
     creations_in_flight: usize,
     groups: Vec<Group>,
     disk: Disk,
-    /// Since when no call has got through.
-    outage_since: Option<Instant>,
-    outage_said: bool,
+    outage: Outage,
     /// A body got through, once.
     taken: bool,
     /// It is at least that late where bodies were taken.
@@ -134,8 +135,7 @@ impl Core {
             creations_in_flight: 0,
             groups: Vec::new(),
             disk: Disk::new(options.disk),
-            outage_since: None,
-            outage_said: false,
+            outage: Outage::default(),
             taken: false,
             service_ms: None,
             services: Services::new(),

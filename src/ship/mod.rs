@@ -24,11 +24,13 @@ pub mod rate;
 mod split;
 mod split_body;
 mod strays;
+mod telling;
 mod visits;
 
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -55,6 +57,7 @@ pub use feed::Treatment;
 use metrics::Metrics;
 pub use pump::{Ledgers, Stream, WhenFull};
 use pump::{Now, Pump};
+use telling::{Teller, Told, What};
 
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -85,6 +88,8 @@ pub struct Means {
     pub streams: Vec<Stream>,
     pub sink: Sink,
     pub spool: Option<spool::Handle>,
+    /// `--spool-dir`, for messages.
+    pub spool_path: Option<PathBuf>,
     pub control: Arc<Control>,
     pub tee: Option<Tee>,
 }
@@ -99,12 +104,14 @@ pub struct Shipped {
 /// Ships until every ring has ended and every line has its end. Whatever fails, what is here is booked: the counts are
 /// lost only with a second fault in doing that, for then this panics.
 pub fn run(means: Means, options: &Options) -> Shipped {
-    let Means { streams, sink, mut spool, control, tee } = means;
+    let Means { streams, sink, mut spool, spool_path, control, tee } = means;
+    let teller = Teller::new(spool_path);
     let metrics = metrics(&streams, options);
     let mut pump = Pump::new(streams, pump_options(&sink, options, spool.is_some()), tee);
     let runtime = build_runtime();
     let shipped = catch_unwind(AssertUnwindSafe(|| {
-        let ship = async { Shipping::new(&mut pump, sink, &mut spool, &control, metrics)?.turn_until_over().await };
+        let ship =
+            async { Shipping::new(&mut pump, sink, &mut spool, &control, (metrics, teller))?.turn_until_over().await };
         runtime.as_ref().map_err(copied)?.block_on(ship)
     }));
     let failed = failure(shipped);
@@ -202,10 +209,17 @@ fn wait_for_rings(control: &Control, have_ended: impl Fn() -> bool) {
 }
 
 /// A call's end.
-enum Done {
-    Put { call: usize, answer: Answer },
-    Stream { stream: usize, answer: Answer },
-    Group { group: usize, answer: Answer },
+struct Done {
+    of: Of,
+    answer: Answer,
+    told: Option<Told>,
+}
+
+#[derive(Clone, Copy)]
+enum Of {
+    Put(usize),
+    Stream(usize),
+    Group(usize),
 }
 
 struct Shipping<'a> {
@@ -217,6 +231,7 @@ struct Shipping<'a> {
     bell: AsyncBell,
     control: &'a Control,
     metrics: Metrics,
+    teller: Teller,
     fault: Fault,
     call_fault: Fault,
 }
@@ -227,7 +242,7 @@ impl<'a> Shipping<'a> {
         sink: Sink,
         spool: &'a mut Option<spool::Handle>,
         control: &'a Control,
-        metrics: Metrics,
+        (metrics, teller): (Metrics, Teller),
     ) -> io::Result<Shipping<'a>> {
         let cloudwatch = match sink {
             Sink::CloudWatch(target) => Some(CloudWatch::new(target)),
@@ -241,6 +256,7 @@ impl<'a> Shipping<'a> {
             bell: AsyncBell::new(control.bell().clone())?,
             control,
             metrics,
+            teller,
             fault: Fault::planted("ship"),
             call_fault: Fault::planted("call"),
         })
@@ -266,6 +282,7 @@ impl<'a> Shipping<'a> {
             }
             let worked = self.pump.turn(now);
             let performed = self.perform(now.mono);
+            self.teller.rate(self.pump.rate_per_s());
             if self.pump.is_over(now.mono) {
                 // What has not to be delivered in this run stays on disk.
                 self.give_up(now);
@@ -313,6 +330,7 @@ impl<'a> Shipping<'a> {
         // Before the events: what a dead one has said is all that it will say.
         let is_dead = spool.is_dead();
         while let Some(event) = spool.try_next() {
+            self.teller.heard(&event);
             self.pump.spooled(event, now);
             heard = true;
         }
@@ -329,8 +347,7 @@ impl<'a> Shipping<'a> {
         while let Some(action) = self.pump.poll(now) {
             performed = true;
             match (action, &self.cloudwatch) {
-                (Action::Say(notice), _) if notice.is_news() => tracing::info!("{notice}"),
-                (Action::Say(notice), _) => tracing::warn!("{notice}"),
+                (Action::Say(notice), _) => self.teller.say(&notice),
                 (Action::Spool(request), _) => {
                     if let Some(spool) = &*self.spool {
                         spool.send(request);
@@ -339,23 +356,31 @@ impl<'a> Shipping<'a> {
                 (Action::Send { call, entry, .. }, Some(cloudwatch)) => {
                     let cloudwatch = cloudwatch.clone();
                     let fails = self.call_fault.strikes();
+                    let told = self.teller.call(now, || What::Put(entry.clone()));
                     let put = async move {
                         assert!(!fails, "planted by a test");
                         cloudwatch.put(&entry).await
                     };
-                    self.calls.spawn(async move { Done::Put { call, answer: answered(put).await } });
+                    self.calls.spawn(async move { Done { of: Of::Put(call), answer: answered(put).await, told } });
                 }
                 (Action::CreateStream { stream, address }, Some(cloudwatch)) => {
                     let cloudwatch = cloudwatch.clone();
+                    let told = self.teller.call(now, || What::Stream(address.clone()));
                     let create = async move { cloudwatch.create_stream(&address).await };
-                    self.calls.spawn(async move { Done::Stream { stream, answer: answered(create).await } });
+                    let of = Of::Stream(stream);
+                    self.calls.spawn(async move { Done { of, answer: answered(create).await, told } });
                 }
                 (Action::CreateGroup { group, address }, Some(cloudwatch)) => {
                     let cloudwatch = cloudwatch.clone();
+                    let told = self.teller.call(now, || What::Group(address.clone()));
                     let create = async move { cloudwatch.create_group(&address).await };
-                    self.calls.spawn(async move { Done::Group { group, answer: answered(create).await } });
+                    let of = Of::Group(group);
+                    self.calls.spawn(async move { Done { of, answer: answered(create).await, told } });
                 }
-                (Action::RenewCredentials, cloudwatch) => cloudwatch.iter().for_each(CloudWatch::renew),
+                (Action::RenewCredentials, cloudwatch) => {
+                    self.teller.credentials_are_renewed();
+                    cloudwatch.iter().for_each(CloudWatch::renew);
+                }
                 (Action::Send { call, .. }, None) => self.pump.answered(call, accepted(), now),
                 (Action::CreateStream { stream, .. }, None) => self.pump.stream_created(stream, accepted(), now),
                 (Action::CreateGroup { group, .. }, None) => self.pump.group_created(group, accepted(), now),
@@ -367,9 +392,14 @@ impl<'a> Shipping<'a> {
     fn take_answer(&mut self, done: Result<Done, tokio::task::JoinError>) {
         let now = clock::now();
         match done {
-            Ok(Done::Put { call, answer }) => self.pump.answered(call, answer, now),
-            Ok(Done::Stream { stream, answer }) => self.pump.stream_created(stream, answer, now),
-            Ok(Done::Group { group, answer }) => self.pump.group_created(group, answer, now),
+            Ok(Done { of, answer, told }) => {
+                self.teller.answered(told, &answer, now);
+                match of {
+                    Of::Put(call) => self.pump.answered(call, answer, now),
+                    Of::Stream(stream) => self.pump.stream_created(stream, answer, now),
+                    Of::Group(group) => self.pump.group_created(group, answer, now),
+                }
+            }
             // A call never cancels itself, and its panics are answers: this fault is ours, and `run` takes over.
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }

@@ -15,6 +15,10 @@ pub enum Notice {
     Outage {
         detail: String,
     },
+    /// Once, and not yet an outage.
+    AnswerLost {
+        detail: String,
+    },
     Reached {
         after: Duration,
     },
@@ -22,8 +26,15 @@ pub enum Notice {
         group: String,
         detail: String,
     },
+    /// `creations`: of log streams.
     Throttled {
         lasts: Duration,
+        creations: bool,
+    },
+    /// At the end: so many calls were on their way, one of them for so long.
+    Unanswered {
+        calls: usize,
+        longest: Duration,
     },
     Trouble {
         stream: String,
@@ -31,6 +42,11 @@ pub enum Notice {
     },
     /// Where an ended run's lines are to go, nobody answers.
     AdoptedAway {
+        address: Arc<Address>,
+        detail: String,
+    },
+    /// The same of its group.
+    AdoptedGroupMissing {
         address: Arc<Address>,
         detail: String,
     },
@@ -79,6 +95,28 @@ impl Notice {
     pub fn is_news(&self) -> bool {
         matches!(self, Notice::Reached { .. } | Notice::Adopted { .. } | Notice::SpoolTakes)
     }
+
+    /// It is to be said with the spool's path.
+    pub fn is_of_spool(&self) -> bool {
+        matches!(
+            self,
+            Notice::Adopted { .. }
+                | Notice::AdoptedAway { .. }
+                | Notice::AdoptedGroupMissing { .. }
+                | Notice::SpoolRefuses { .. }
+                | Notice::SpoolTakes
+                | Notice::SpoolSilent { .. }
+                | Notice::SpoolAbsent { .. }
+                | Notice::SpoolDied
+                | Notice::SetAside { .. }
+        )
+    }
+}
+
+/// Where an ended run's lines were to go.
+fn place_of(address: &Address) -> String {
+    let Address { region, endpoint, .. } = address;
+    if endpoint.is_empty() { format!("region {region}") } else { endpoint.clone() }
 }
 
 impl fmt::Display for Notice {
@@ -87,6 +125,11 @@ impl fmt::Display for Notice {
             Notice::Outage { detail } => {
                 write!(f, "CloudWatch Logs cannot be reached: {detail}; lines are kept and sent again until it answers")
             }
+            Notice::AnswerLost { detail } => write!(
+                f,
+                "the answer to a call to CloudWatch Logs was lost: {detail}; the call is made again, and lines that were \
+                 stored all the same may be there twice"
+            ),
             Notice::Reached { after } => {
                 write!(f, "CloudWatch Logs answers again after {:.1} s", after.as_secs_f64())
             }
@@ -94,11 +137,22 @@ impl fmt::Display for Notice {
                 f,
                 "the log group does not exist: {group} ({detail}); lines are kept: create it, or start with --create-group"
             ),
-            Notice::Throttled { lasts } => write!(
+            Notice::Throttled { lasts, creations } => {
+                let quota = if *creations { "CreateLogStream" } else { "PutLogEvents" };
+                let calls = if *creations { "the creation of log streams" } else { "calls" };
+                write!(
+                    f,
+                    "CloudWatch Logs has throttled {calls} for {:.*} s; lines are kept and sent as fast as it takes them: \
+                     ask for a higher {quota} quota in this region, or write less",
+                    if lasts.as_secs() < 10 { 1 } else { 0 },
+                    lasts.as_secs_f64()
+                )
+            }
+            Notice::Unanswered { calls, longest } => write!(
                 f,
-                "CloudWatch Logs has throttled calls for {:.0} s; lines are kept and sent as fast as it takes them: ask for \
-                 a higher PutLogEvents quota in this region, or write less",
-                lasts.as_secs_f64()
+                "CloudWatch Logs has not answered {calls} call(s), one of them for {:.1} s: what they carried, and what \
+                 waited for them, is not delivered; see the way to it (proxies, firewalls, VPC endpoints)",
+                longest.as_secs_f64()
             ),
             Notice::Trouble { stream, detail } => write!(
                 f,
@@ -106,33 +160,36 @@ impl fmt::Display for Notice {
                  IAM rights (logs:CreateLogStream, logs:PutLogEvents), the region or the names"
             ),
             Notice::AdoptedAway { address, detail } => {
-                let Address { region, endpoint, stream, .. } = &**address;
-                let place = if endpoint.is_empty() { format!("region {region}") } else { endpoint.clone() };
+                let Address { group, stream, .. } = &**address;
                 write!(
                     f,
-                    "what an ended run left for stream {stream} cannot be sent to {place}, where it was meant for: {detail}; \
-                     it is kept in the spool and tried again slowly"
+                    "what an ended run left for stream {stream} of log group {group} cannot be sent to {}, where it was meant \
+                     for: {detail}; it is kept in the spool and tried again slowly",
+                    place_of(address)
                 )
             }
+            Notice::AdoptedGroupMissing { address, detail } => write!(
+                f,
+                "an ended run left lines for log group {}, which does not exist in {} ({detail}); this run's own lines do not \
+                 go there: they are kept in the spool and tried again slowly; create the group, or remove what was left",
+                address.group,
+                place_of(address)
+            ),
             Notice::Rejected { stream } => write!(
                 f,
                 "CloudWatch Logs rejected events of stream {stream} for their age (older than 14 days or the group's \
                  retention, or more than 2 hours ahead): counted as rejected in the report; check this machine's clock"
             ),
             Notice::Adopted { entries, lines } => {
-                write!(
-                    f,
-                    "an ended run left {entries} bodies ({lines} lines) in the spool directory: they are sent now"
-                )
+                write!(f, "an ended run left {entries} bodies ({lines} lines) here: they are sent now")
             }
             Notice::SpoolRefuses { why } => {
                 let (why, remedy) = match why {
                     Refusal::Full(why) => (why, "free some disk space, or raise --spool-max"),
-                    Refusal::ReadOnly(why) => (
-                        why,
-                        "make --spool-dir and its file system writable again (chattr -i, chmod u+w, mount -o remount,rw)",
-                    ),
-                    Refusal::Failed(why) => (why, "look at the disk of --spool-dir"),
+                    Refusal::ReadOnly(why) => {
+                        (why, "make it and its file system writable again (chattr -i, chmod u+w, mount -o remount,rw)")
+                    }
+                    Refusal::Failed(why) => (why, "look at its disk"),
                 };
                 write!(
                     f,
@@ -144,15 +201,15 @@ impl fmt::Display for Notice {
             Notice::SpoolSilent { durable: true } => write!(
                 f,
                 "the spool does not answer: lines are sent without being stored first, so that a kill of logpump now may \
-                 lose them; look at the disk of --spool-dir"
+                 lose them; look at its disk"
             ),
             Notice::SpoolSilent { durable: false } => write!(
                 f,
-                "the spool does not answer: lines stay in memory while there is room, then --when-full decides; look at the \
-                 disk of --spool-dir"
+                "the spool does not answer: lines stay in memory while there is room, then --when-full decides; look at its \
+                 disk"
             ),
             Notice::SpoolAbsent { why } => {
-                write!(f, "--spool-dir: {why}; there is no spool: lines are kept in memory, then --when-full decides")
+                write!(f, "{why}; there is no spool: lines are kept in memory, then --when-full decides")
             }
             Notice::SpoolDied => write!(
                 f,

@@ -352,6 +352,9 @@ impl Pump {
                 parcel.settle(end, self.core.books_mut(index));
             }
         }
+        if end == End::Shutdown {
+            self.core.name_causes(now.mono);
+        }
         self.core.give_up(end);
     }
 
@@ -360,6 +363,11 @@ impl Pump {
         let feed = &self.feeds[stream];
         let (unframed_bytes, open_bytes) = (feed.unframed_bytes(), feed.open_bytes());
         View { unframed_bytes, open_bytes, has_gap: feed.has_gap(), ..self.core.view(stream) }
+    }
+
+    /// To which rate calls were limited last; none: they are not.
+    pub fn rate_per_s(&self) -> Option<f64> {
+        self.core.rate_per_s()
     }
 
     pub fn streams(&self) -> usize {

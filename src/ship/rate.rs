@@ -45,6 +45,16 @@ impl Rate {
         self.limit.map(|limit| limit.began_at)
     }
 
+    /// When a call was last throttled that counts, while calls are limited.
+    pub fn throttled_at(&self) -> Option<Instant> {
+        self.limit.map(|limit| limit.decreased_at)
+    }
+
+    /// Calls a second just after the last decrease; none: calls are not limited.
+    pub fn base_per_s(&self) -> Option<f64> {
+        self.limit.map(|limit| limit.base_per_s)
+    }
+
     /// A call goes out, a first or a repeated one.
     pub fn sent(&mut self, now: Instant) {
         self.used.count(now);

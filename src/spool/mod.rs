@@ -28,11 +28,12 @@ use std::time::{Duration, Instant};
 use crate::clock;
 use crate::fault::Fault;
 use crate::limits::SPOOL_LOOK_INTERVAL;
+use crate::report::hang::Watch;
 use crate::sys::bell::{AsyncBell, Bell};
 use directory::{Directory, Root};
 use disk::{Completions, Disk, Std, Uring};
 pub use store::SyncPolicy;
-use store::{Completion, Store};
+use store::{Completion, Op, SegmentId, Store};
 use vanishing::vanishing;
 use wire::{Event, Request};
 
@@ -108,14 +109,15 @@ impl Handle {
     /// Waits for the thread until `end_by`, and no longer. False: it hangs or it panicked. A thread that hangs, as in a
     /// write to a disk that does not answer, is left behind: our end is bounded.
     pub fn join(mut self, end_by: Instant) -> bool {
+        let watch = Watch::begin("pump-spool");
         self.wait(end_by);
         if !self.has_ended() {
-            tracing::error!("the spool thread hangs, likely in a disk that does not answer");
+            tracing::error!("the thread pump-spool does not end: {}", watch.why());
             return false;
         }
         let joined = self.thread.take().is_none_or(|thread| thread.join().is_ok());
         if !joined {
-            tracing::error!("the spool thread panicked: a fault of logpump's; please report it");
+            tracing::error!("the thread pump-spool panicked: a fault of logpump's; please report it");
         }
         joined && self.ended.load(Ordering::Acquire)
     }
@@ -170,7 +172,8 @@ fn run(options: &Options, own: Directory, root: &Root, ends: Ends, tell: Complet
         tracing::warn!("{warning}");
     }
     let (adopted, notices) = root.adopt();
-    notices.iter().for_each(|notice| tracing::warn!("--spool-dir: {notice}"));
+    let place = options.directory.display();
+    notices.iter().for_each(|notice| tracing::warn!("--spool-dir {place}: {notice}"));
     let options_of_store = store::Options { run: own.run, bytes_max: options.bytes_max, sync: options.sync };
     let (directories, found): (Vec<_>, Vec<_>) = adopted.into_iter().unzip();
     let directories = Arc::new(std::iter::once(own).chain(directories).collect());
@@ -185,6 +188,17 @@ fn run(options: &Options, own: Directory, root: &Root, ends: Ends, tell: Complet
         look_at: clock::now(),
     };
     spool.run(options.uring, directories, tell);
+}
+
+/// With `--log-level debug`: what becomes of segments, of which there are few.
+fn tell(op: &Op) {
+    let Some(SegmentId { run, segment }) = op.segment() else { return };
+    match op {
+        Op::Create(_) => tracing::debug!(run, segment, "a segment of the spool is opened; the one before is sealed"),
+        Op::Delete(_) => tracing::debug!(run, segment, "a segment of the spool is done, and deleted"),
+        Op::RenameAside(_) => tracing::debug!(run, segment, "a segment of the spool is set aside"),
+        _ => {}
+    }
 }
 
 /// Tells ship that the thread is over, also when it panics; then there is no spool any more.
@@ -238,7 +252,10 @@ impl Spool {
                 return;
             }
             Ok(None) => {}
-            Err(error) => tracing::warn!("the spool goes without io_uring, which was refused: {error}"),
+            Err(error) => {
+                let place = self.directory.display();
+                tracing::warn!("--spool-dir {place}: the spool goes without io_uring, which was refused: {error}");
+            }
         }
         let mut disk = Disk::Std(Std::new(directories, tell));
         while self.turn(&mut disk) {
@@ -275,6 +292,7 @@ impl Spool {
             self.store.look_around();
         }
         while let Some(op) = self.store.next_op(now) {
+            tell(&op);
             disk.submit(op);
         }
         let mut told = false;

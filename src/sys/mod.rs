@@ -7,5 +7,6 @@ pub mod mirror;
 pub mod probe;
 pub mod signals;
 pub mod spawn;
+pub mod task;
 pub mod time_sync;
 pub mod uring;

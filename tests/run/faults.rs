@@ -114,7 +114,7 @@ fn a_second_fault_costs_the_counts_and_that_is_in_the_report() {
     let ended = into_standin("auto", &standin, "give_up:1,ship");
     assert_eq!(ended.report["ledger_ok"], false, "{:#}", ended.report);
     assert_eq!((ended.total("/read").1, ended.total("/dropped/internal").1), (BYTES, BYTES), "{:#}", ended.report);
-    assert!(ended.said.contains("the ship thread panicked"), "{}", ended.said);
+    assert!(ended.said.contains("the thread pump-ship panicked"), "{}", ended.said);
 }
 
 #[test]

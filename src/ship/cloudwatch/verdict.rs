@@ -12,6 +12,9 @@ where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
     match error {
+        SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_) if wants_region(&chain(error)) => {
+            Answer::Denied(NO_REGION.to_owned())
+        }
         SdkError::ServiceError(service) => {
             let code = service.err().code().unwrap_or_default();
             let message = service.err().message().unwrap_or_default();
@@ -33,6 +36,14 @@ where
         }
         _ => Answer::Unavailable { detail: chain(error), lost: true },
     }
+}
+
+/// The SDK looked for one in the environment, in profiles and where the machine stands.
+const NO_REGION: &str = "no region is known: set AWS_REGION, give --region, or name the log group by its ARN";
+
+/// Without an endpoint of one's own it is a rule that finds this out, with one it is the signature.
+fn wants_region(detail: &str) -> bool {
+    detail.contains("Missing Region") || detail.contains("missing signing region")
 }
 
 fn verdict(status: u16, code: &str, message: &str) -> Answer {

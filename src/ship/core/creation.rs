@@ -73,23 +73,23 @@ impl Core {
     /// A body's stream was not found. Whichever is missing, the stream or its group: creating the stream finds out.
     pub(super) fn vanished(&mut self, stream: usize, now: Instant) {
         let draining = self.draining;
-        let stream = &mut self.streams[stream];
+        let index = stream;
+        let stream = &mut self.streams[index];
         if stream.existence != Existence::Exists {
             return;
         }
         stream.vanished += 1;
-        stream.existence = if stream.vanished == 1 {
-            Existence::Unknown
-        } else {
-            // It was created, and yet it is not there: do not ask in a circle.
-            if stream.vanished == ATTEMPTS_BEFORE_SAID {
-                let (stream, detail) =
-                    (stream.name().to_owned(), "it is created, and missing again and again".to_owned());
-                self.outbox.push_back(Action::Say(Notice::Trouble { stream, detail }));
-            }
-            let wait = backoff(Pace::Fast, stream.vanished, draining, &mut self.random);
-            Existence::Resting { until: now + wait, away: false }
-        };
+        if stream.vanished == 1 {
+            stream.existence = Existence::Unknown;
+            return;
+        }
+        // It was created, and yet it is not there: do not ask in a circle.
+        let wait = backoff(Pace::Fast, stream.vanished, draining, &mut self.random);
+        stream.existence = Existence::Resting { until: now + wait, away: false };
+        if stream.vanished == ATTEMPTS_BEFORE_SAID {
+            let (stream, detail) = (self.told_name(index), "it is created, and missing again and again".to_owned());
+            self.outbox.push_back(Action::Say(Notice::Trouble { stream, detail }));
+        }
     }
 
     /// The answer to a CreateStream.
@@ -126,13 +126,23 @@ impl Core {
                     state => state,
                 };
                 if !std::mem::replace(&mut self.groups[group].missing_said, true) {
-                    let name = self.groups[group].address.group.clone();
-                    self.outbox.push_back(Action::Say(Notice::GroupMissing { group: name, detail }));
+                    self.say_group_missing(group, detail);
                 }
                 self.retry_creation(stream, Pace::Slow, false, now);
             }
             answer => self.creation_failed(stream, answer, now),
         }
+    }
+
+    fn say_group_missing(&mut self, group: usize, detail: String) {
+        let is_own = self.streams[..self.own_streams].iter().any(|stream| stream.group == group);
+        let address = self.groups[group].address.clone();
+        let notice = if is_own {
+            Notice::GroupMissing { group: address.group.clone(), detail }
+        } else {
+            Notice::AdoptedGroupMissing { address, detail }
+        };
+        self.outbox.push_back(Action::Say(notice));
     }
 
     /// The answer to a CreateGroup: the streams that wait for it try again.
@@ -195,14 +205,14 @@ impl Core {
                 self.say_away(stream, detail);
                 self.retry_creation(stream, Pace::Slow, false, now);
             }
-            Answer::Unavailable { detail, .. } => {
+            Answer::Unavailable { detail, lost } => {
                 let away = match self.streams[stream].existence {
                     Existence::BeingCreated { sent_after, .. } => self.is_away(sent_after),
                     // It was its group's creation that failed, without which no call of ours can succeed.
                     _ => true,
                 };
                 if away {
-                    self.outage(detail, now);
+                    self.outage(detail, lost, now);
                 }
                 self.retry_creation(stream, Pace::Fast, away, now);
             }

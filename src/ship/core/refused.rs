@@ -211,9 +211,8 @@ impl Core {
     }
 
     fn say_slow(&mut self, index: usize, detail: String) {
-        let stream = &mut self.streams[index];
-        if !std::mem::replace(&mut stream.trouble_said, true) {
-            let notice = Notice::AllInvalid { stream: stream.name().to_owned(), detail };
+        if !std::mem::replace(&mut self.streams[index].trouble_said, true) {
+            let notice = Notice::AllInvalid { stream: self.told_name(index), detail };
             self.outbox.push_back(Action::Say(notice));
         }
     }
@@ -221,15 +220,16 @@ impl Core {
     /// These are bad: booked and said.
     fn found_invalid(&mut self, index: usize, suspects: Vec<Suspect>) {
         let Some(first) = suspects.first() else { return };
-        let stream = &mut self.streams[index];
-        stream.refusals.said = stream.refusals.said.saturating_add(1);
-        if stream.refusals.said <= INVALID_SAID_MAX {
+        let said = &mut self.streams[index].refusals.said;
+        *said = said.saturating_add(1);
+        if *said <= INVALID_SAID_MAX {
+            let last_said = *said == INVALID_SAID_MAX;
             self.outbox.push_back(Action::Say(Notice::Invalid {
-                stream: stream.name().to_owned(),
+                stream: self.told_name(index),
                 events: suspects.iter().map(|suspect| suspect.delivery.parcel.events()).sum(),
                 event: first_event(&first.delivery.parcel.entry.payload),
                 detail: first.detail.clone(),
-                last_said: stream.refusals.said == INVALID_SAID_MAX,
+                last_said,
             }));
         }
         for suspect in suspects {

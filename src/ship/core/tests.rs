@@ -172,6 +172,7 @@ impl Rig {
             Action::RenewCredentials => unreachable!("counted"),
             Action::Say(notice) => match notice {
                 Notice::Outage { .. } => "say outage".into(),
+                Notice::AnswerLost { .. } => "say answer lost".into(),
                 Notice::Reached { .. } => "say reached".into(),
                 Notice::GroupMissing { .. } => "say group missing".into(),
                 Notice::Throttled { .. } => "say throttled".into(),

@@ -9,9 +9,7 @@ use super::creation::Existence;
 use super::stream::{Call, CallState, Delivery};
 use super::{Action, Core};
 use crate::ledger::End;
-use crate::limits::{
-    ADOPTED_QUICK, ADOPTED_TRIES, EVENT_AHEAD_MS_MAX, OUTAGE_SAID_AFTER, RENEWAL_INTERVAL, THROTTLED_BEFORE_SAID,
-};
+use crate::limits::{ADOPTED_QUICK, ADOPTED_TRIES, EVENT_AHEAD_MS_MAX, RENEWAL_INTERVAL, THROTTLED_BEFORE_SAID};
 
 impl Core {
     /// The answer to a Send.
@@ -43,7 +41,7 @@ impl Core {
                 flown.delivery.maybe_stored |= lost;
                 let away = self.is_away(flown.sent_after);
                 if away {
-                    self.outage(detail, now);
+                    self.outage(detail, lost, now);
                 }
                 self.rest(call, flown, away, now);
             }
@@ -76,8 +74,8 @@ impl Core {
             let at_least = call.delivery.parcel.entry.last_ms - EVENT_AHEAD_MS_MAX;
             self.service_ms = Some(self.service_ms.map_or(at_least, |before| before.max(at_least)));
         }
-        if !rejected.none() && !std::mem::replace(&mut stream.rejection_said, true) {
-            let stream = stream.name().to_owned();
+        if !rejected.none() && !std::mem::replace(&mut self.streams[index].rejection_said, true) {
+            let stream = self.told_name(index);
             self.outbox.push_back(Action::Say(Notice::Rejected { stream }));
         }
         self.end(index, call.delivery, |event| verdict(rejected, event));
@@ -97,15 +95,6 @@ impl Core {
         self.successes == sent_after
     }
 
-    /// Said at once if no body ever got through, and at the end; else only what lasts: a service may fail every other call.
-    pub(super) fn outage(&mut self, detail: String, now: Instant) {
-        let since = *self.outage_since.get_or_insert(now);
-        let matters = !self.taken || self.draining || now - since >= OUTAGE_SAID_AFTER;
-        if matters && !std::mem::replace(&mut self.outage_said, true) {
-            self.outbox.push_back(Action::Say(Notice::Outage { detail }));
-        }
-    }
-
     /// A call got through: whatever rested because the service was away may go.
     pub(super) fn reached(&mut self, stream: usize, now: Instant) {
         // While a body is refused again and again, the success of another is no end of the trouble.
@@ -119,8 +108,8 @@ impl Core {
             return;
         }
         self.successes += 1;
-        let Some(since) = self.outage_since.take() else { return };
-        if std::mem::take(&mut self.outage_said) {
+        let Some((since, is_said)) = self.outage.end() else { return };
+        if is_said {
             self.outbox.push_back(Action::Say(Notice::Reached { after: now - since }));
         }
         for call in self.calls.iter_mut().flatten() {
@@ -142,7 +131,7 @@ impl Core {
         // What was said was of a limit that is over.
         self.throttling_said &= lasts >= THROTTLED_BEFORE_SAID;
         if lasts >= THROTTLED_BEFORE_SAID && !std::mem::replace(&mut self.throttling_said, true) {
-            self.outbox.push_back(Action::Say(Notice::Throttled { lasts }));
+            self.outbox.push_back(Action::Say(Notice::Throttled { lasts, creations: false }));
         }
         call.state = CallState::Resting { until: now, away: false };
         self.calls[slot] = Some(call);
@@ -184,10 +173,21 @@ impl Core {
     }
 
     pub(super) fn say_trouble(&mut self, stream: usize, detail: String) {
+        if stream >= self.own_streams {
+            return self.say_away(stream, detail);
+        }
         let stream = &mut self.streams[stream];
         if !std::mem::replace(&mut stream.trouble_said, true) {
             self.outbox.push_back(Action::Say(Notice::Trouble { stream: stream.name().to_owned(), detail }));
         }
+    }
+}
+
+impl Core {
+    /// Its name, and that it is not this run's own if so.
+    pub(super) fn told_name(&self, stream: usize) -> String {
+        let name = self.streams[stream].name();
+        if stream < self.own_streams { name.to_owned() } else { format!("{name}, of which an ended run left lines,") }
     }
 }
 

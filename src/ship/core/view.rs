@@ -50,6 +50,11 @@ impl Core {
         }
     }
 
+    /// Calls a second just after they were last throttled; none: they are not limited.
+    pub fn rate_per_s(&self) -> Option<f64> {
+        self.rate.base_per_s()
+    }
+
     /// Streams of our own, and those of adopted runs.
     pub fn streams(&self) -> usize {
         self.streams.len()

@@ -312,7 +312,7 @@ fn a_creation_that_fails_while_calls_get_through_is_no_outage() {
     assert_eq!(rig.act(), ["create 0", "create 1"]);
     rig.created(0, ok());
     rig.created(1, away());
-    assert_eq!((rig.act(), rig.core.outage_since), (vec![], None));
+    assert_eq!((rig.act(), rig.core.outage.since), (vec![], None));
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn an_ended_runs_stream_that_cannot_be_created_leaves_its_bodies_on_disk_and_is_
         let place = back(&mut desk, &["x"], other());
         desk.core.stream_created(place, answer.clone(), desk.now);
         desk.act();
-        assert_eq!((desk.kept[0].with_ship, desk.core.outage_since), (with_ship, None), "{answer:?}");
+        assert_eq!((desk.kept[0].with_ship, desk.core.outage.since), (with_ship, None), "{answer:?}");
         // It counts while it is here.
         assert_eq!(desk.core.streams[place].disk.bytes > 0, with_ship, "{answer:?}");
     }
@@ -108,10 +108,10 @@ fn a_success_at_another_endpoint_is_no_end_of_an_outage_and_one_at_our_own_is() 
         let place = back(&mut desk, &["x"], address);
         desk.offer(0, ["a"]);
         desk.answer("a", away());
-        assert!(desk.core.outage_since.is_some());
+        assert!(desk.core.outage.since.is_some());
         desk.core.stream_created(place, ok(), desk.now);
         desk.act();
-        assert_eq!(desk.core.outage_since.is_none(), ends);
+        assert_eq!(desk.core.outage.since.is_none(), ends);
     }
 }
 
