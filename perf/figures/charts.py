@@ -49,16 +49,14 @@ class Axes:
         self.y_of = scale(y_range, (self.bottom, self.top), y_log)
         self.parts = []
 
-    def grid(self, x_ticks, y_ticks, x_title, y_title):
+    def grid(self, x_ticks, y_ticks, title):
         for value, name in y_ticks:
             y = self.y_of(value)
             self.parts += [line(self.left, y, self.right, y, "grid"), text(self.left - 6, y + 4, name, "tick", "end")]
         for value, name in x_ticks:
             x = self.x_of(value)
             self.parts += [line(x, self.top, x, self.bottom, "grid"), text(x, self.bottom + 15, name, "tick", "middle")]
-        self.parts.append(text((self.left + self.right) / 2, self.height - 5, x_title, "tick", "middle"))
-        middle = (self.top + self.bottom) / 2
-        self.parts.append(f'<text transform="translate(11 {middle:.0f}) rotate(-90)" class="tick" text-anchor="middle">{escape(y_title)}</text>')
+        self.parts.append(text((self.left + self.right) / 2, self.height - 5, title, "tick", "middle"))
 
     def band(self, x_from, x_to, name):
         left, right = self.x_of(x_from), self.x_of(x_to)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 LATENCY = "latency:25ms"
+# What 200,000 lines/s of 150 bytes need is 34 full batches a second.
+QUOTA_CALLS_PER_S = 20
 RATES = {"20k": 20_000, "200k": 200_000, "full": None}
 EVERYONE = ("null", "cat", "poller", "thread", "fluent-bit", "vector", "uring", "epoll")
 # Of many children: those that need no process for each. 512 are beyond what the Python readers get through.
@@ -44,7 +46,7 @@ class Cell:
         children = "1 child" if self.children == 1 else f"{self.children} children"
         rate = "full speed" if RATES[self.rate] is None else f"{RATES[self.rate]:,} lines/s"
         words = [children, rate, "64 KiB writes" if self.mode == "bulk" else "a write() a line"]
-        words += [{"throttled": "every second call throttled", "dead": "an outage"}[self.service]] if self.service != "healthy" else []
+        words += [{"throttled": f"{QUOTA_CALLS_PER_S} calls/s granted", "dead": "an outage"}[self.service]] if self.service != "healthy" else []
         words += [self.transport.upper() if self.transport == "tls" else self.transport] if self.transport != "plain" else []
         return ", ".join(words)
 
@@ -55,7 +57,7 @@ class Cell:
         """The stand-in's script. An outage resets every connection."""
         trouble = {
             "healthy": "",
-            "throttled": "throttle:rate=0.5; ",
+            "throttled": f"quota:{QUOTA_CALLS_PER_S}; ",
             "dead": f"reset:op=any,from={sizes.well_s:g}s,for={sizes.dead_s:g}s; ",
         }
         return trouble[self.service] + LATENCY

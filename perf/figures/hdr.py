@@ -44,7 +44,7 @@ class Histogram:
         rising = iter(sorted(self.counts.items()))
         value = 0
         for share in shares:
-            while seen < share * self.total:
+            while seen == 0 or seen < share * self.total:
                 value, count = next(rising)
                 seen += count
             values.append(value)

@@ -4,6 +4,8 @@ Figures and flame graphs come from runs of their own: being sampled takes time.
 """
 
 import json
+import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -13,8 +15,9 @@ from .service import Service
 
 CELL = grid.Cell(1, "full", ("null", "poller", "thread", "uring"))
 SAMPLES_PER_S = 200
-# Longer ones cannot be drawn: deep in libraries.
-FRAMES_MAX = 40
+# What stands before it is Python's start and end.
+FIRST_FRAME = "main (scheduler_child.py)"
+LINE_NUMBER = re.compile(r":\d+\)$")
 
 
 def measure(bench, names, rounds):
@@ -34,12 +37,14 @@ def measure(bench, names, rounds):
         bench.one("scheduler-flame", name, 0, 1, lambda name=name: flame(bench, name, steps, py_spy), kind="flame")
 
 
-def loops(bench, name, steps, before):
-    """`before`: a command that runs the child."""
+def loops(bench, name, steps, sampler):
+    """`sampler`: a command that runs the child behind a `--`."""
     stage = bench.stage
     out = stage.fresh("scheduler.json")
-    child = [*before, sys.executable, "-u", str(cells.SCHEDULER_CHILD), "--work", steps, "--out", str(out)]
+    child = [sys.executable, "-u", str(cells.SCHEDULER_CHILD), "--work", steps, "--out", str(out)]
     child += ["--seconds", f"{bench.sizes.scheduler_s:g}"]
+    # In a shell's string: a `--` of its own would begin another child.
+    child = ["sh", "-c", "exec " + shlex.join([*sampler, "--", *child])] if sampler else child
     with Service(stage, ["--fault", grid.LATENCY, "--count-only"]) as service:
         running = readers.start(name, stage, service, CELL, [child])
         try:
@@ -54,13 +59,16 @@ def loops(bench, name, steps, before):
 def flame(bench, name, steps, py_spy):
     """Folded stacks of the child. It is the sampler's child, so no privilege is needed; that a sleep in write() counts needs --idle."""
     folded = bench.stage.fresh("folded.txt")
-    before = [py_spy, "record", "--rate", str(SAMPLES_PER_S), "--format", "raw", "--idle", "--nonblocking", "--output", str(folded), "--"]
-    loops(bench, name, steps, before)
+    sampler = [py_spy, "record", "--rate", str(SAMPLES_PER_S), "--format", "raw", "--idle", "--nonblocking", "--output", str(folded)]
+    loops(bench, name, steps, sampler)
     stacks = {}
     for line in folded.read_text(encoding="utf-8").splitlines():
         stack, _, count = line.rpartition(" ")
-        frames = ";".join(stack.split(";")[:FRAMES_MAX])
-        stacks[frames] = stacks.get(frames, 0) + int(count)
+        # A function is one frame, wherever in it the time goes.
+        frames = [LINE_NUMBER.sub(")", frame) for frame in stack.split(";")]
+        if FIRST_FRAME in frames:
+            shown = ";".join(frames[frames.index(FIRST_FRAME) :])
+            stacks[shown] = stacks.get(shown, 0) + int(count)
     if not stacks:
         raise Failure("py-spy saw nothing")
     return {"stacks": stacks, "samples": sum(stacks.values())}

@@ -30,9 +30,10 @@ svg .fill { fill: var(--own) } svg .line { stroke: var(--own) } .key { backgroun
 svg .flame { fill: var(--warm) } svg .flame.hot { fill: var(--hot) } svg .frame { font-size: 10px } svg .flame.hot + .frame { fill: #fff }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 18px; list-style: none; margin: 6px 0 14px; padding: 0; color: var(--soft); font-size: 13.5px }
 .key { display: inline-block; width: 12px; height: 12px; border-radius: 3px; margin-right: 6px; vertical-align: -1px }
-.scroll { overflow-x: auto } table { border-collapse: collapse; font-size: 13px; width: 100%; font-variant-numeric: tabular-nums; margin-bottom: 6px }
+.scroll { overflow-x: auto } table { border-collapse: collapse; font-size: 13px; width: 100%; font-variant-numeric: tabular-nums; margin-bottom: 6px;
+  table-layout: fixed; min-width: 1060px }
 th, td { text-align: right; padding: 4px 7px; border-bottom: 1px solid var(--rule); white-space: nowrap; vertical-align: top }
-th:first-child, td:first-child { text-align: left } th { font-weight: 600; color: var(--soft); white-space: normal; vertical-align: bottom } td small { display: block; color: var(--soft); font-size: 11px }
+th:first-child, td:first-child { text-align: left; width: 158px } th { font-weight: 600; color: var(--soft); white-space: normal; vertical-align: bottom } td small { display: block; color: var(--soft); font-size: 11px }
 details { margin: 8px 0 } summary { cursor: pointer; font-weight: 600 } .bad { color: var(--hot); font-weight: 600 }
 """
 
@@ -51,14 +52,15 @@ def page(summary):
         "<h1>logpump: speed, shown</h1>",
         f'<p class="soft">{escape(when(first))}. Writers, readers and the stand-in for CloudWatch Logs share this machine\'s cores: '
         "trust ratios within a chart and CPU seconds, not wall times. Bars are medians; the thin lines go from the least to the largest.</p>",
-        charts.legend([(TITLES[name], name) for name in TITLES if any(run["reader"] == name for run in summary.of("run"))]),
+        legend(summary),
         headline(summary),
         section("Accepted lines a second", "How fast the children could write, all together.", plots.bars(summary, "accepted_lines_per_s")),
         section("CPU seconds for a million lines", "What the reader took of the processors, without its children: for lines that arrived; of cat, "
                 "for lines that were read.", plots.bars(summary, "cpu_s_per_million")),  # fmt: skip
-        section("How long a write() takes", "The share of write() calls that take longer than so many microseconds: further right are "
-                "rarer calls, lower is better. Both axes are logarithmic.", plots.latencies(summary)),  # fmt: skip
-        section("Memory in an outage", "Pss of the reader. In the shaded time every connection is reset.", plots.outages(summary), wide=True),
+        section("How long a write() takes", "How long the slowest write() calls take: further right are "
+                "rarer calls, lower is better. Both axes are logarithmic.", plots.latencies(summary), key=legend(summary)),  # fmt: skip
+        section("Memory in an outage", "Pss of the reader. In the shaded time every connection is reset.", plots.outages(summary),
+                key=legend(summary)),  # fmt: skip
         tables(summary),
         machine(summary),
         "</body></html>",
@@ -70,12 +72,16 @@ def when(first):
     return ", ".join(fact.split(None, 1)[1] for fact in first["facts"][:3])
 
 
-def section(title, words, drawn, wide=False):
+def legend(summary):
+    return charts.legend([(TITLES[name], name) for name in TITLES if any(run["reader"] == name for run in summary.of("run"))])
+
+
+def section(title, words, drawn, wide=False, key=""):
     """`drawn`: (title, svg)."""
     if not drawn:
         return ""
     cards = "".join(card(name, body) for name, body in drawn)
-    return f'<h2>{escape(title)}</h2><p>{escape(words)}</p><div class="cards{" wide" if wide else ""}">{cards}</div>'
+    return f'<h2>{escape(title)}</h2><p>{escape(words)}</p>{key}<div class="cards{" wide" if wide else ""}">{cards}</div>'
 
 
 def card(title, body):
@@ -99,25 +105,26 @@ def headline(summary):
 
 # ---- tables ------------------------------------------------------------------------------------
 
+whole = "{:,.0f}".format
 COLUMNS = [
-    ("accepted lines/s", "accepted_lines_per_s", ",.0f"),
-    ("CPU s / M lines", "cpu_s_per_million", ",.2f"),
-    ("CPU s / GB", "cpu_s_per_gb", ",.2f"),
-    ("peak Pss MiB", "pss_mib", ".1f"),
-    ("write() p50 us", "write_p50_us", ",.2f"),
-    ("p99 us", "write_p99_us", ",.1f"),
-    ("p99.9 us", "write_p99_9_us", ",.1f"),
-    ("max us", "write_max_us", ",.0f"),
-    ("delivered", "delivered", ",.0f"),
-    ("lost", "lost", ",.0f"),
-    ("doubled", "doubled", ",.0f"),
-    ("out of order", "out_of_order", ",.0f"),
+    ("accepted lines/s", "accepted_lines_per_s", whole),
+    ("CPU s / M lines", "cpu_s_per_million", "{:,.2f}".format),
+    ("CPU s / GB", "cpu_s_per_gb", "{:,.2f}".format),
+    ("peak Pss, MiB", "pss_mib", "{:.1f}".format),
+    ("write() p50", "write_p50_us", plots.time_of),
+    ("p99", "write_p99_us", plots.time_of),
+    ("p99.9", "write_p99_9_us", plots.time_of),
+    ("max", "write_max_us", plots.time_of),
+    ("delivered", "delivered", whole),
+    ("lost", "lost", whole),
+    ("doubled", "doubled", whole),
+    ("out of order", "out_of_order", whole),
 ]
 FAULTS = ("lost", "out_of_order")
 
 
 def tables(summary):
-    parts = ["<h2>All figures</h2>", "<p>Medians, and from the least to the largest below. Delivered, lost, doubled and out of order are as "
+    parts = ["<h2>All figures</h2>", "<p>Medians, and below each the least and the largest. Delivered, lost, doubled and out of order are as "
              "a reader of the log group gets the lines; lost and misplaced ones of any run are red.</p>"]  # fmt: skip
     for cell, title in summary.cells().items():
         head = "".join(f"<th>{escape(name)}</th>" for name, _, _ in COLUMNS)
@@ -131,13 +138,14 @@ def tables(summary):
     return "\n".join(parts)
 
 
-def figure(summary, cell, reader, name, form):
+def figure(summary, cell, reader, name, show):
     found = summary.figure(cell, reader, name)
     if found is None:
         return "<td></td>"
     bad = ' class="bad"' if name in FAULTS and found.largest > 0 else ""
-    spread = f"<small>{found.least:{form}} – {found.largest:{form}}</small>" if found.count > 1 and found.least != found.largest else ""
-    return f"<td{bad}>{found.median:{form}}{spread}</td>"
+    differ = found.count > 1 and found.least != found.largest
+    spread = f"<small>{show(found.least)}</small><small>{show(found.largest)}</small>" if differ else ""
+    return f"<td{bad}>{show(found.median)}{spread}</td>"
 
 
 def machine(summary):

@@ -33,7 +33,7 @@ def latencies(summary):
         low, high = 10 ** -power_below(min(us)), 10 ** power_above(max(us))
         axes = charts.Axes((1, 10 ** -powers[-1]), (low, high), x_log=True, y_log=True)
         axes.grid([(10**-power, percentile(power)) for power in powers], decades(low, high),
-                  "per cent of calls that are faster (5×9: 99.999)", "microseconds")  # fmt: skip
+                  "per cent of calls that are faster (5×9: 99.999)")  # fmt: skip
         for reader, curve in curves.items():
             axes.curve([(share, max(0.1, value)) for share, value in curve], reader, TITLES[reader])
         drawn.append((title, axes.drawn(f"write() times: {title}")))
@@ -62,10 +62,17 @@ def power_above(value):
 def decades(low, high):
     ticks, value = [], low
     while value <= high * 1.01:
-        name = f"{value:g}" if value < 1000 else f"{value / 1000:g} ms" if value < 1e6 else f"{value / 1e6:g} s"
-        ticks.append((value, name))
+        ticks.append((value, time_of(value)))
         value *= 10
     return ticks
+
+
+def time_of(us):
+    """With its unit: 0.23 us, 43 ms, 1.1 s."""
+    for bound, unit in ((1e6, "s"), (1e3, "ms")):
+        if us >= bound:
+            return f"{us / bound:.3g} {unit}"
+    return f"{us:.3g} us"
 
 
 def outages(summary):
@@ -81,7 +88,7 @@ def outages(summary):
         axes = charts.Axes((0, seconds), (0, mib[-1]), width=560, height=270)
         axes.band(any_run["dead_from_s"], any_run["dead_from_s"] + any_run["dead_for_s"], "outage")
         times = [tick for tick in charts.round_ticks(seconds, 6) if tick <= seconds]
-        axes.grid([(tick, f"{tick:g}") for tick in times], [(tick, f"{tick:g}") for tick in mib], "seconds", "Pss, MiB")
+        axes.grid([(tick, f"{tick:g}") for tick in times], [(tick, f"{tick:g}") for tick in mib], "seconds; MiB")
         for reader, run in runs.items():
             axes.curve(run["memory"], reader, TITLES[reader])
         drawn.append((title, axes.drawn(f"memory: {title}")))
@@ -103,6 +110,6 @@ def headline(summary):
 
 
 def flames(summary):
-    hot = lambda name: "hot" if name.startswith("write (") else ""
+    hot = lambda name: "hot" if name.startswith("Timed.write (") else ""
     runs = {reader: summary.runs("scheduler-flame", reader, "flame")[-1] for reader in summary.readers("scheduler-flame", "flame")}
     return [(TITLES[reader], drawing.flame(run["stacks"], hot, f"flame graph: {TITLES[reader]}")) for reader, run in runs.items()]

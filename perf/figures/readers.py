@@ -154,8 +154,9 @@ class Parent(Running):
 def logpump(engine, stage, service, cell):
     """While the service is well writers wait, rather than that lines go to the disk or are dropped; in trouble: its defaults."""
     command = [stage.programs["logpump"], "run", "--engine", engine, "--name", engine, "--log-group", scene.GROUP]
-    command += ["--endpoint-url", service.url, "--spool-dir", str(stage.fresh("spool")), "--drain-timeout", f"{END_S_MAX - 10}s"]
-    command += ["--when-full", "block", "--spool-max", "0"] if cell.service == "healthy" else []
+    command += ["--endpoint-url", service.url, "--drain-timeout", f"{END_S_MAX - 10}s"]
+    well = cell.service == "healthy"
+    command += ["--when-full", "block", "--spool-max", "0"] if well else ["--spool-dir", str(stage.fresh("spool"))]
     command += ["--ca-bundle", str(service.certificate)] if service.certificate else []
     return command + (["--gzip"] if cell.transport == "gzip" else [])
 
