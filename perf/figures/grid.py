@@ -22,7 +22,7 @@ class Sizes:
     rounds: int
 
 
-WHOLE = Sizes(seconds=8, well_s=5, dead_s=20, scheduler_s=20, rounds=5)
+WHOLE = Sizes(seconds=5, well_s=5, dead_s=20, scheduler_s=20, rounds=5)
 QUICK = Sizes(seconds=2, well_s=2, dead_s=6, scheduler_s=6, rounds=2)
 
 

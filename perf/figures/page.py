@@ -9,10 +9,10 @@ from .readers import TITLES
 STYLE = """
 :root { color-scheme: light dark; --page: #fcfcfb; --card: #ffffff; --ink: #1d1f23; --soft: #5c6370; --rule: #e1e3e8; --band: #f6e3c5;
   --null: #9aa0ab; --cat: #626975; --poller: #c2410c; --thread: #e08a00; --fluent-bit: #0f8a7e; --vector: #8a4fd0;
-  --uring: #1559d6; --epoll: #62a8f5; --hot: #e4572e; --warm: #dbe4f5; }
+  --uring: #1559d6; --epoll: #62a8f5; --hot: #e4572e; --bad: #c22f0b; --warm: #dbe4f5; }
 @media (prefers-color-scheme: dark) { :root { --page: #14161a; --card: #1c1f25; --ink: #e8eaee; --soft: #a3abb8; --rule: #343944;
   --band: #4a3a20; --null: #868e9c; --cat: #b9c0cc; --poller: #ff7a45; --thread: #ffbe4d; --fluent-bit: #35c9b9; --vector: #b98aff;
-  --uring: #5b9bff; --epoll: #a9d3ff; --hot: #c4472a; --warm: #2c3a55; } }
+  --uring: #5b9bff; --epoll: #a9d3ff; --hot: #c4472a; --bad: #ff7a5c; --warm: #2c3a55; } }
 * { box-sizing: border-box }
 body { margin: 0 auto; padding: 28px 24px 60px; max-width: 1240px; background: var(--page); color: var(--ink);
   font: 15px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif }
@@ -20,7 +20,8 @@ h1 { font-size: 27px; margin: 0 0 4px } h2 { font-size: 20px; margin: 40px 0 6px
 p { max-width: 76ch; margin: 6px 0 12px } .soft, figcaption { color: var(--soft) } code, pre { font: 12.5px/1.5 ui-monospace, "DejaVu Sans Mono", monospace }
 pre { overflow-x: auto; background: var(--card); border: 1px solid var(--rule); border-radius: 6px; padding: 10px 12px; margin: 6px 0 }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 390px), 1fr)); gap: 16px }
-.wide { grid-template-columns: repeat(auto-fill, minmax(min(100%, 520px), 1fr)) }
+.wide { grid-template-columns: repeat(auto-fit, minmax(min(100%, 520px), 1fr)) }
+.wide .card { max-width: 760px }
 .card { margin: 0; background: var(--card); border: 1px solid var(--rule); border-radius: 8px; padding: 12px 14px; min-width: 0 }
 svg { display: block; width: 100%; height: auto; overflow: visible } svg text { font-size: 11.5px; fill: var(--ink) }
 svg .tick { fill: var(--soft); font-size: 11px } svg .name { fill: var(--soft) } svg .value { font-weight: 600 }
@@ -34,7 +35,7 @@ svg .flame { fill: var(--warm) } svg .flame.hot { fill: var(--hot) } svg .frame 
   table-layout: fixed; min-width: 1060px }
 th, td { text-align: right; padding: 4px 7px; border-bottom: 1px solid var(--rule); white-space: nowrap; vertical-align: top }
 th:first-child, td:first-child { text-align: left; width: 158px } th { font-weight: 600; color: var(--soft); white-space: normal; vertical-align: bottom } td small { display: block; color: var(--soft); font-size: 11px }
-details { margin: 8px 0 } summary { cursor: pointer; font-weight: 600 } .bad { color: var(--hot); font-weight: 600 }
+details { margin: 8px 0 } summary { cursor: pointer; font-weight: 600 } .bad { color: var(--bad); font-weight: 600 }
 """
 
 
@@ -59,8 +60,8 @@ def page(summary):
                 "for lines that were read.", plots.bars(summary, "cpu_s_per_million")),  # fmt: skip
         section("How long a write() takes", "How long the slowest write() calls take: further right are "
                 "rarer calls, lower is better. Both axes are logarithmic.", plots.latencies(summary), key=legend(summary)),  # fmt: skip
-        section("Memory in an outage", "Pss of the reader. In the shaded time every connection is reset.", plots.outages(summary),
-                key=legend(summary)),  # fmt: skip
+        section("Memory in an outage", "Pss of the reader. In the shaded time every connection is reset.", plots.outages(summary), wide=True,
+                key=legend(summary, "memory")),  # fmt: skip
         tables(summary),
         machine(summary),
         "</body></html>",
@@ -72,8 +73,10 @@ def when(first):
     return ", ".join(fact.split(None, 1)[1] for fact in first["facts"][:3])
 
 
-def legend(summary):
-    return charts.legend([(TITLES[name], name) for name in TITLES if any(run["reader"] == name for run in summary.of("run"))])
+def legend(summary, having="curve"):
+    """Of the readers that have a run with this figure."""
+    there = {run["reader"] for run in summary.of("run") if having in run}
+    return charts.legend([(TITLES[name], name) for name in TITLES if name in there])
 
 
 def section(title, words, drawn, wide=False, key=""):
@@ -98,7 +101,7 @@ def headline(summary):
     text = section("What a scheduler gets done", words, drawn)
     if flames:
         cards = "".join(card(title, body) for title, body in flames)
-        text += ("<p>Where the child's time goes, sampled by py-spy in runs of their own. Callers are above; time in write() is red.</p>"
+        text += ('<p style="margin-top:18px">Where the child\'s time goes, sampled by py-spy in runs of their own. Callers are above; time in write() is red.</p>'
                  f'<div class="cards wide">{cards}</div>')  # fmt: skip
     return text
 

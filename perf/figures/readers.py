@@ -3,14 +3,18 @@ processes, what they cost, and whether they ship anything.
 """
 
 import json
+import shlex
 import shutil
 import subprocess
+import time
 
 from . import processes, scene, venv
 from .processes import Failure, Process
 
 # After its writers have ended: for what is queued.
 END_S_MAX = 120
+# Shippers of stdin are there before what they read, or their start would be measured.
+START_S = {"fluent-bit": 1, "vector": 1}
 TITLES = {
     "null": "/dev/null",
     "cat": "cat >/dev/null",
@@ -62,7 +66,7 @@ class Running:
     def __init__(self):
         self.processes, self.writers = [], []
         # Shown in the report, with one child's command.
-        self.command = []
+        self.command = ""
 
     @property
     def pids(self):
@@ -73,7 +77,7 @@ class Running:
         for process in [*self.writers, *self.processes]:
             code = process.wait(seconds + END_S_MAX)
             if code == -9:
-                raise Failure(f"{self.command[0]} did not end {END_S_MAX} s after it should have")
+                raise Failure(f"{process.command[0]} did not end {END_S_MAX} s after it should have")
             if code != 0:
                 raise Failure(f"{' '.join(process.command[:2])} ...: exit code {code}")
 
@@ -92,7 +96,7 @@ class Alone(Running):
 
     def __init__(self, stage, commands):
         super().__init__()
-        self.command = [*commands[0], ">/dev/null"]
+        self.command = f"{shlex.join(commands[0])} >/dev/null"
         for command in commands:
             self.writers.append(Process(command, env=stage.environment, stdout=subprocess.DEVNULL))
 
@@ -107,13 +111,15 @@ class Piped(Running):
         super().__init__()
         reader = {"cat": lambda *_: ["cat"], "fluent-bit": fluent_bit, "vector": vector}[name]
         environment = service.environment if service else stage.environment
-        for number, command in enumerate(commands, 1):
+        for number in range(1, len(commands) + 1):
             reads = reader(stage, service, cell, f"{name}-{number}")
-            end = Process(reads, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            self.processes.append(end)
-            self.writers.append(Process(command, env=stage.environment, stdout=end.child.stdin))
-            end.child.stdin.close()
-            self.command = self.command or [*command, "|", *reads]
+            options = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            self.processes.append(Process(reads, env=environment, **options))
+        time.sleep(START_S.get(name, 0))
+        for command, process in zip(commands, self.processes):
+            self.writers.append(Process(command, env=stage.environment, stdout=process.child.stdin))
+            process.child.stdin.close()
+        self.command = f"{shlex.join(commands[0])} | {shlex.join(self.processes[0].command)}"
 
 
 class Parent(Running):
@@ -124,7 +130,7 @@ class Parent(Running):
         self.report, self.said = stage.fresh("report.json"), stage.fresh("stderr.txt")
         own = logpump if name in ("uring", "epoll") else python
         reads = [*own(name, stage, service, cell), "--report", str(self.report)]
-        self.command = [*reads, "--", *commands[0]]
+        self.command = shlex.join([*reads, "--", *commands[0]])
         for command in commands:
             reads += ["--", *command]
         with open(self.said, "wb") as stderr:

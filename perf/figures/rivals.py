@@ -7,12 +7,11 @@ is named and skipped. Readers, writers and the stand-in share the cores: trust r
 
 import argparse
 import json
-import shlex
 import sys
 import time
 from pathlib import Path
 
-from . import cells, grid, headline, machine, readers, scene
+from . import cells, grid, headline, machine, readers, scene, venv
 from .hdr import Histogram
 from .processes import Failure, Watch
 from .service import Service
@@ -54,7 +53,7 @@ def main(words):
             print(f"{readers.TITLES[name]} is skipped: {why}", file=sys.stderr)
         out = Output(args.json)
         facts = machine.facts()
-        out.put("machine", facts=facts, rounds=rounds, quick=args.quick, skipped=missing, command=["perf/run", "rivals", *words])
+        out.put("machine", facts=facts, rounds=rounds, quick=args.quick, skipped=missing, command=["perf/run", "rivals", *told(words)])
         bench = Bench(stage, sizes, out, args.calm / 100)
         names = [name for name in args.readers if name not in missing]
         for number in range(rounds):
@@ -65,6 +64,12 @@ def main(words):
     print("\n".join(facts))
     print(f"\n{out.lines} lines were added to {args.json}; perf/report {args.json} >report.html draws them")
     return 1 if bench.failures else 0
+
+
+def told(words):
+    """Without what says where this machine has something."""
+    places = [place for place, word in enumerate(words) if word in ("--bin-dir", "--json")]
+    return [word for place, word in enumerate(words) if place not in places and place - 1 not in places]
 
 
 class Output:
@@ -123,11 +128,19 @@ class Bench:
             if memory:
                 memory.stop()
         figures = accepted([json.loads(file.read_text(encoding="utf-8")) for file in files])
-        figures["command"] = shlex.join(running.command).replace(str(self.stage.directory), "/tmp/perf")[:COMMAND_CHARS_MAX]
+        figures["command"] = self.shown(running.command)
         figures["cell_title"], figures["pss_mib"] = cell.title, memory.peak_mib if memory else None
         if cell.service == "dead" and memory:
             figures |= {"memory": memory.samples, "dead_from_s": self.sizes.well_s, "dead_for_s": self.sizes.dead_s}
         return figures | running.cost()
+
+    def shown(self, command):
+        """Programs by their names, and nothing of where this machine has them."""
+        places = {path: name for name, path in self.stage.programs.items()}
+        places |= {str(venv.directory() / "bin" / "python"): "python3", f"{scene.REPOSITORY}/": "", str(self.stage.directory): "/tmp/perf"}
+        for place, name in places.items():
+            command = command.replace(place, name)
+        return command[:COMMAND_CHARS_MAX]
 
 
 class Memory(Watch):
