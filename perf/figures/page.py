@@ -120,15 +120,16 @@ COLUMNS = [
     ("max", "write_max_us", plots.time_of),
     ("delivered", "delivered", whole),
     ("lost", "lost", whole),
+    ("altered", "altered", whole),
     ("doubled", "doubled", whole),
     ("out of order", "out_of_order", whole),
 ]
-FAULTS = ("lost", "out_of_order")
+FAULTS = ("lost", "altered", "out_of_order")
 
 
 def tables(summary):
-    parts = ["<h2>All figures</h2>", "<p>Medians, and below each the least and the largest. Delivered, lost, doubled and out of order are as "
-             "a reader of the log group gets the lines; lost and misplaced ones of any run are red.</p>"]  # fmt: skip
+    parts = ["<h2>All figures</h2>", "<p>Medians, and below each the least and the largest. Delivered to out of order are as a reader "
+             "of the log group gets the lines; altered ones are not what was written, or none that was. Faults of any run are red.</p>"]  # fmt: skip
     for cell, title in summary.cells().items():
         head = "".join(f"<th>{escape(name)}</th>" for name, _, _ in COLUMNS)
         rows, commands = [], []
