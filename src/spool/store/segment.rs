@@ -185,10 +185,17 @@ impl Segment {
         self.length + self.journal_entries * JOURNAL_ENTRY_BYTES
     }
 
-    /// The end of the damage that `at` lies in.
+    /// The end of the damage that `at` lies in, and of what follows it without a record between.
     pub fn damaged_until(&self, at: u64) -> Option<u64> {
         let after = self.damage.partition_point(|range| range.end <= at);
-        self.damage.get(after).filter(|range| range.contains(&at)).map(|range| range.end)
+        let mut until = None;
+        for range in &self.damage[after..] {
+            if range.start > until.unwrap_or(at) {
+                break;
+            }
+            until = Some(range.end);
+        }
+        until
     }
 }
 
@@ -204,4 +211,17 @@ pub struct Run {
     pub removed: bool,
     /// It has files that are kept.
     pub has_asides: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_that_follows_damage_is_passed_over_with_it() {
+        // At 8 a record was seen behind the first damage, and then could not be read.
+        let segment = Segment { damage: vec![5..8, 8..20, 30..31], ..Segment::default() };
+        let until = [4, 5, 8, 19, 20, 30, 31].map(|at| segment.damaged_until(at));
+        assert_eq!(until, [None, Some(20), Some(20), Some(20), None, Some(31), None]);
+    }
 }
