@@ -41,6 +41,8 @@ pub struct Disk {
     /// Removed by somebody else: who has one open may go on writing to it.
     orphans: BTreeMap<(u64, String), File>,
     bad: Vec<Phase>,
+    /// The last write was short: the next is not.
+    was_short: bool,
     random: Rng,
     /// The file system is full beyond, while it is.
     room_bytes: usize,
@@ -69,6 +71,7 @@ impl Disk {
             unlinked: BTreeMap::new(),
             orphans: BTreeMap::new(),
             bad: Vec::new(),
+            was_short: false,
             random: Rng::with_seed(seed ^ 0xD15C),
             room_bytes: usize::MAX,
         }
@@ -174,24 +177,25 @@ impl Disk {
                     _ => Err(ErrorKind::StorageFull.into()),
                 };
             }
-            Some(Fault::ShortWrite) => {
+            Some(Fault::ShortWrite) if !std::mem::replace(&mut self.was_short, true) => {
                 let some = self.random.usize(0..size(op));
                 return Ok(Outcome::Written(self.write(op, some, runs).unwrap_or(0)));
             }
             _ => {}
         }
         if let Some(written) = self.write(op, usize::MAX, runs) {
+            self.was_short = false;
             return Ok(Outcome::Written(written));
         }
         self.other(op, fate, runs)
     }
 
-    /// EIO; of what was to be written, some may be there.
+    /// EIO; of what was to be written, some may be there, or all.
     fn failed(&mut self, op: &Op, runs: &[u64]) -> io::Error {
         if let size @ 1.. = size(op)
             && self.random.bool()
         {
-            let some = self.random.usize(0..=size);
+            let some = if self.random.bool() { size } else { self.random.usize(0..=size) };
             self.write(op, some, runs);
         }
         io::Error::from_raw_os_error(EIO)

@@ -16,8 +16,8 @@ use crate::world::{Run, Summary, World};
 
 /// How long logpump waits for its spool to end.
 const SPOOL_END_WAIT: Duration = Duration::from_millis(500);
-/// A delivery is noted on a healthy disk by then, so that a crash does not double it.
-const NOTED_AFTER: Duration = Duration::from_secs(2);
+/// A delivery is noted on a healthy disk by then, or one that writes in parts, so that a crash does not double it.
+const NOTED_AFTER: Duration = Duration::from_secs(4);
 /// What a slow or failing disk still costs when it is well again.
 const LATE_MAX: Duration = Duration::from_secs(8);
 

@@ -204,7 +204,9 @@ impl World<'_> {
 
     fn begin(&mut self, run: &Run, phase: Phase) {
         if Fault::OF_DISKS.contains(&phase.fault) {
-            self.bad_disk.push((phase.from, phase.to));
+            if phase.fault != Fault::ShortWrite {
+                self.bad_disk.push((phase.from, phase.to));
+            }
             return self.disk.begin(phase);
         }
         if Fault::OF_FILES.contains(&phase.fault) {

@@ -13,6 +13,7 @@ mod ends;
 mod faults;
 mod fleet;
 mod happen;
+mod kept;
 mod on_disk;
 mod plan;
 mod seeds;

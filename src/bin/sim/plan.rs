@@ -107,8 +107,11 @@ impl Plan {
             _ => Vec::new(),
         };
         let spool = (random.u32(0..3) > 0).then(|| spool(&mut random));
-        let kills =
-            (0..random.u32(1..4)).map(|_| (horizon.mul_f64(random.f64()), stage(&mut random), kill(&mut random)));
+        // Some long after the faults.
+        let kills = (0..random.u32(1..4)).map(|_| {
+            let until = *pick(&mut random, &[1.0, 1.0, 3.0]);
+            (horizon.mul_f64(random.f64() * until), stage(&mut random), kill(&mut random))
+        });
         let mut kills: Vec<_> = kills.collect();
         kills.sort_by_key(|(at, ..)| *at);
         let patient = random.bool();

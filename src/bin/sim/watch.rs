@@ -2,15 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
-use std::time::Duration;
 
 use logpump::ledger::{Count, End};
 use logpump::ship::answer::Answer;
 use logpump::spool::entry::Entry;
-use logpump::spool::wire::EntryId;
 
 use crate::body::{Body, Item};
-use crate::disk::Struck;
 use crate::on_disk::OnDisk;
 use crate::service;
 use crate::truth::Truth;
@@ -29,6 +26,8 @@ pub struct Log {
     pub invalid_in: HashSet<u32>,
     /// Sent in this run of logpump, and without an acknowledgement.
     unsettled: Vec<Rc<Body>>,
+    /// The youngest body of this run that was taken.
+    taken: Option<(u64, Option<u32>)>,
 }
 
 /// What was seen of some calls in this run.
@@ -56,13 +55,15 @@ pub struct Watch {
     pub power_lost: bool,
     /// Somebody removed files of the spool.
     pub files_removed: bool,
+    /// One call at a time: bodies arrive in their order.
+    pub is_strict: bool,
     /// Power was lost, and the spool did not sync before it said that it has something.
     pub may_lose_spooled: bool,
     /// What it was told, in this run, that the spool cannot read any more: of its own, and of what was adopted.
     pub set_aside: [Count; 2],
     /// The disk fails to read so long that this may be any.
     pub may_give_reads_up: bool,
-    on_disk: OnDisk,
+    pub on_disk: OnDisk,
     bodies: HashMap<u64, Rc<Body>>,
     /// Bodies that this run sent.
     sent: HashMap<u64, Sent>,
@@ -89,6 +90,7 @@ impl Watch {
                 parted: HashSet::new(),
                 invalid_in: HashSet::new(),
                 unsettled: Vec::new(),
+                taken: None,
             });
             self.own.push(Seen::default());
             self.logs.len() - 1
@@ -104,6 +106,7 @@ impl Watch {
         self.run = run;
         for log in &mut self.logs {
             log.unsettled.clear();
+            log.taken = None;
             for event in &mut log.truth.events {
                 event.may_double += u32::from(std::mem::take(&mut event.flying));
                 event.maybe_stored = false;
@@ -182,6 +185,10 @@ impl Watch {
         }
         let log = &mut self.logs[body.log];
         let refused = log.invalid_in.contains(&self.run);
+        let place = (body.sequence, body.events().next());
+        if let (true, Some(taken)) = (self.is_strict && own && !refused, log.taken.filter(|taken| place < *taken)) {
+            return Err(format!("{place:?} of {} is sent after {taken:?} was taken, one call at a time", log.name));
+        }
         let (mut resent, mut doubled) = (false, false);
         let seen = if own { &mut self.own[body.log] } else { &mut self.adopted };
         for index in body.events() {
@@ -283,6 +290,9 @@ impl Watch {
                 _ => {}
             }
         }
+        if let (true, Answer::Accepted(_)) = (body.run == self.run, answer) {
+            log.taken = log.taken.max(Some((body.sequence, body.events().next())));
+        }
         if let Answer::Unavailable { lost: true, .. } = answer {
             self.sent.entry(body.hash).or_default().lost = true;
         }
@@ -292,124 +302,6 @@ impl Watch {
         // What was refused goes back to its stream, as if it were not sent yet; what was called invalid may come in parts.
         if !matches!(answer, Answer::Throttled | Answer::Unavailable { .. }) {
             log.unsettled.retain(|other| other.hash != body.hash);
-        }
-    }
-
-    /// logpump has ended, or was killed. The spool may not have noted what was done from then on, nor answered what it was
-    /// given last.
-    pub fn not_noted(&mut self, from: Duration, unanswered: impl Iterator<Item = Rc<Body>>) {
-        self.on_disk.loose.extend(unanswered.map(|body| (body, Duration::MAX)));
-        self.on_disk.forget_done(from);
-        self.expect_again();
-    }
-
-    /// Of which events the spool has more than one, or one though it had its end.
-    fn expect_again(&mut self) {
-        let mut copies: HashMap<(usize, u32), u32> = HashMap::new();
-        for body in self.on_disk.not_noted() {
-            body.events().for_each(|event| *copies.entry((body.log, event)).or_default() += 1);
-        }
-        for (index, log) in self.logs.iter_mut().enumerate() {
-            for (event, it) in log.truth.events.iter_mut().enumerate() {
-                // Once is what is expected of one that has no end.
-                let expected = u32::from(it.end.is_none());
-                it.comes_again = copies.get(&(index, event as u32)).is_some_and(|copies| *copies > expected);
-            }
-        }
-    }
-
-    /// The spool says that it has this, in this run's files.
-    pub fn stored(&mut self, body: &Rc<Body>, run: u64, id: EntryId) {
-        let place = (run, id.segment);
-        let spoiled = self.on_disk.is_spoiled(place, id.index);
-        for event in body.events() {
-            let event = &mut self.logs[body.log].truth.events[event as usize];
-            event.spooled = true;
-            event.spoiled |= spoiled;
-        }
-        self.on_disk.bodies.entry(place).or_default().push((id.index, body.clone()));
-    }
-
-    /// It was refused: what was written of it may be whole all the same, and is noted as done.
-    pub fn not_stored(&mut self, body: &Rc<Body>, now: Duration) {
-        self.on_disk.loose.push((body.clone(), now));
-    }
-
-    /// The spool is told that this is done with.
-    pub fn done(&mut self, run: u64, id: EntryId, now: Duration) {
-        self.on_disk.done.insert((run, id.segment, id.index), now);
-    }
-
-    /// It was taken back before it was known to be stored: logpump has it in memory, and that does not count as stored.
-    pub fn unwanted(&mut self, run: u64, id: EntryId) {
-        let place = (run, id.segment);
-        self.on_disk.unwanted.insert((run, id.segment, id.index));
-        let here = self.on_disk.bodies.get(&place).into_iter().flatten();
-        for body in here.filter(|(index, _)| *index == id.index).map(|(_, body)| body) {
-            let is_stored = self.on_disk.is_wanted_somewhere(body.hash);
-            for event in body.events() {
-                self.logs[body.log].truth.events[event as usize].spooled &= is_stored;
-            }
-        }
-    }
-
-    /// Something happened to these files of the spool.
-    pub fn struck(&mut self, files: Vec<Struck>) {
-        for Struck { run, name, entries } in files {
-            if let Some(segment) = name.strip_suffix(".done") {
-                self.on_disk.unread_journals.insert((run, segment.parse().expect("a segment's name is a number")));
-            }
-            let Some(segment) = name.strip_suffix(".seg") else { continue };
-            let place = (run, segment.parse().expect("a segment's name is a number"));
-            let spoiled = self.on_disk.spoiled.entry(place).or_insert(Some(HashSet::new()));
-            match (entries, &mut *spoiled) {
-                (Some(entries), Some(spoiled)) => spoiled.extend(entries),
-                _ => *spoiled = None,
-            }
-            for (index, body) in self.on_disk.bodies.get(&place).into_iter().flatten() {
-                for event in body.events().filter(|_| self.on_disk.is_spoiled(place, *index)) {
-                    self.logs[body.log].truth.events[event as usize].spoiled = true;
-                }
-            }
-        }
-        self.expect_again();
-    }
-
-    /// The spool could not read this journal, however often: what is noted there comes again.
-    pub fn journal_unread(&mut self, place: (u64, u32)) {
-        let may = self.may_give_reads_up || self.on_disk.unread_journals.contains(&place);
-        assert!(may, "the journal of {place:?} is not read, and nothing happened to it");
-        self.on_disk.unread_journals.insert(place);
-        self.expect_again();
-    }
-
-    /// logpump is told that this is not there any more.
-    pub fn gone(&mut self, own: bool, count: Count) -> Result<(), String> {
-        self.set_aside[usize::from(!own)] += count;
-        if self.files_removed { Ok(()) } else { Err(format!("{count:?} are called gone, and nobody removed a file")) }
-    }
-
-    /// logpump is told that this was told as lost, of its own, and is not.
-    pub fn not_lost(&mut self, count: Count) -> Result<(), String> {
-        let left = self.set_aside[0].without(count);
-        if left + count != self.set_aside[0] {
-            return Err(format!("{count:?} are called not lost, and {:?} were told as lost", self.set_aside[0]));
-        }
-        self.set_aside[0] = left;
-        Ok(())
-    }
-
-    /// logpump is told that this cannot be read any more, of its own or of an adopted run.
-    pub fn set_aside(&mut self, own: bool, what: &str, count: Count) -> Result<(), String> {
-        self.set_aside[usize::from(!own)] += count;
-        let file = what.split(".seg").next().and_then(|name| name.split_once('/'));
-        let place = file.and_then(|(run, name)| Some((u64::from_str_radix(run, 16).ok()?, name.parse().ok()?)));
-        let place = place.ok_or_else(|| format!("which segment is set aside? {what}"))?;
-        let may = self.on_disk.spoiled.contains_key(&place) || self.may_give_reads_up || (self.power_lost && !own);
-        if may || count == Count::default() {
-            Ok(())
-        } else {
-            Err(format!("{count:?} are called unreadable, and nothing happened to them: {what}"))
         }
     }
 

@@ -121,6 +121,7 @@ pub fn simulate(plan: &Plan, cover: &mut Coverage) -> Result<Summary, String> {
         crashes: 0,
     };
     world.watch.may_give_reads_up = plan.may_give_reads_up();
+    world.watch.is_strict = plan.stream_window == 1;
     for phase in &plan.phases {
         world.plan(phase.from, phase.when, AWAITED_MAX, Happening::Begins(*phase));
     }
