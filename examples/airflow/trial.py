@@ -185,7 +185,10 @@ class Case:
         else:
             entry = self.start("scheduler", [pump, "mwaa", "scheduler", "--report", report / "scheduler.json"])
         began = time.monotonic()
-        wait_for("the DAG runs' ends", RUNS_SECONDS_MAX, lambda: self.ran(entry, web))
+        try:
+            wait_for("the DAG runs' ends", RUNS_SECONDS_MAX, lambda: self.ran(entry, web))
+        except Failed as failed:
+            raise Failed(f"{failed}: {self.states()}")
         self.say(f"DAG runs have ended as they should after {time.monotonic() - began:.0f} s: {self.states()}")
         wait_for("lines of the endless task", 60, lambda: any((self.place / "written").glob("endless-*")))
         while_running = len(marked(self.mark, self.place))

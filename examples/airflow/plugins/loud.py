@@ -13,7 +13,12 @@ LINES_PER_BATCH = 250
 BATCH_SECONDS = 0.5
 PADDING = "0123456789abcdef" * 8
 
+# Airflow forks: not while our thread holds a lock of the output's.
+writing = threading.RLock()
+os.register_at_fork(before=writing.acquire, after_in_parent=writing.release, after_in_child=writing.release)
+
 log = logging.getLogger("airflow.loud")
+started = False
 PARTS = ("scheduler", "dag-processor", "triggerer")
 
 
@@ -33,32 +38,36 @@ class Writer:
 
     def write(self, count):
         for number in range(self.written, self.written + count):
-            text = f"loud {self.name} {number} {PADDING[: number % 100]} end"
-            match number % 100:
-                case 10 | 60:
-                    log.warning(text)
-                case 20:
-                    log.error(text)
-                case 30:
-                    try:
-                        raise ValueError("a traceback of several lines\nand a message of two")
-                    except ValueError:
-                        log.exception(text)
-                case 40:
-                    print(text, flush=True)
-                case 50:
-                    print(text, file=sys.stderr, flush=True)
-                case 70:
-                    log.info("%s \u2013 caf\u00e9 \u65e5\u672c\u8a9e \t  ", text)
-                case 80:
-                    log.info("%s\n\nbehind an empty line", text)
-                case 90:
-                    log.info("%s %s", text, "x" * 3000)
-                case _:
-                    log.info(text)
+            with writing:
+                self.write_one(number)
         self.written += count
         if self.note:
             os.pwrite(self.note, b"%d" % self.written, 0)
+
+    def write_one(self, number):
+        text = f"loud {self.name} {number} {PADDING[: number % 100]} end"
+        match number % 100:
+            case 10 | 60:
+                log.warning(text)
+            case 20:
+                log.error(text)
+            case 30:
+                try:
+                    raise ValueError("a traceback of several lines\nand a message of two")
+                except ValueError:
+                    log.exception(text)
+            case 40:
+                print(text, flush=True)
+            case 50:
+                print(text, file=sys.stderr, flush=True)
+            case 70:
+                log.info("%s \u2013 caf\u00e9 \u65e5\u672c\u8a9e \t  ", text)
+            case 80:
+                log.info("%s\n\nbehind an empty line", text)
+            case 90:
+                log.info("%s %s", text, "x" * 3000)
+            case _:
+                log.info(text)
 
 
 def told_to_end():
@@ -77,9 +86,11 @@ class Listener:
 
     @hookimpl
     def on_starting(self, component):
+        global started
         name = next((part for part in PARTS if part in sys.argv), None)
-        # Tasks are forked from the scheduler.
-        if name and type(component).__name__ == "Job" and component.job_type != "LocalTaskJob":
+        # What is forked for a task is a job too.
+        if name and not started:
+            started = True
             threading.Thread(target=write_on, args=(name,), daemon=True).start()
 
     @hookimpl
