@@ -332,6 +332,11 @@ pub const SPOOL_READS_MAX_IN_BAD: u32 = 3;
 pub const SPOOL_SCANS_MAX: u32 = 8;
 /// So many segments in a row that were removed as soon as they were made are a reason to refuse a body.
 pub const SPOOL_VANISHED_MAX: u32 = 3;
+/// With `--durable`, a batch that has been open for so long ends, if less than this part of --max-in-flight is under way:
+/// what is in no body yet is what a kill costs. At most 20 calls a second of a stream that would have made one, so only
+/// while they are in nobody's way: with 25 ms a call, two of eight are enough for 80.
+pub const DURABLE_FLUSH: Duration = Duration::from_millis(50);
+pub const DURABLE_FLUSH_SHARE: usize = 4;
 /// How often it is looked whether the spool's directory is still where it should be, while it holds something and nothing
 /// is written: a stat a run.
 pub const SPOOL_LOOK_INTERVAL: Duration = Duration::from_secs(5);

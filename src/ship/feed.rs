@@ -78,6 +78,15 @@ impl Feed {
         self.visits.due().filter(|_| !self.over)
     }
 
+    /// As `Visits` has it.
+    pub fn due_after(&self, age: Duration) -> Option<Instant> {
+        self.visits.due_after(age).filter(|_| !self.over)
+    }
+
+    pub fn hasten(&mut self, age: Duration, now: Instant) {
+        self.visits.hasten(age, now);
+    }
+
     /// Is there something to do?
     pub fn wants_visit(&self, now: Instant) -> bool {
         !self.over && self.visits.wanted(&self.ring, now)

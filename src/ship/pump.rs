@@ -18,7 +18,7 @@ use super::parcel::Parcel;
 use super::patience::Patience;
 use crate::batch::Head;
 use crate::ledger::{End, Ledger};
-use crate::limits::{CPU_SHORT_AFTER, TURN_BYTES_MAX};
+use crate::limits::{CPU_SHORT_AFTER, DURABLE_FLUSH, TURN_BYTES_MAX};
 use crate::lines::rules::Found;
 use crate::report::tee::Tee;
 use crate::ring::Drainer;
@@ -178,6 +178,9 @@ impl Pump {
     }
 
     fn work_on(&mut self, index: usize, all_bytes: usize, now: Now) -> bool {
+        if self.core.hastens() {
+            self.feeds[index].hasten(DURABLE_FLUSH, now.mono);
+        }
         self.core.set_presses(index, self.feeds[index].is_pressing());
         if let Some(reason) = self.must_drop(index, all_bytes, now.mono) {
             self.discard(index, reason, now);
@@ -294,6 +297,7 @@ impl Pump {
     pub fn may_sleep(&self, now: Instant) -> Option<Option<Instant>> {
         let mut due = self.core.next_due(now);
         let all_bytes = self.open_bytes();
+        let hastens = self.core.hastens();
         for (index, feed) in self.feeds.iter().enumerate() {
             let has_place = self.has_place(index, all_bytes);
             // Else an answer wakes us, or a ring that begins to press, or that nobody has patience for any more.
@@ -310,7 +314,8 @@ impl Pump {
                 return None;
             }
             if has_place || (self.accepts(index) && feed.open_bytes() > 0) {
-                due = [due, feed.due()].into_iter().flatten().min();
+                let hastened = if hastens { feed.due_after(DURABLE_FLUSH) } else { None };
+                due = [due, feed.due(), hastened].into_iter().flatten().min();
             }
         }
         Some(due)

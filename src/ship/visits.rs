@@ -40,6 +40,18 @@ impl Visits {
         self.due.is_some_and(|due| due <= now)
     }
 
+    /// What is open is due as soon as it has been so for this long, instead of for the linger: when that is.
+    pub fn due_after(&self, age: Duration) -> Option<Instant> {
+        self.due.map(|due| due - self.linger.saturating_sub(age))
+    }
+
+    /// It is due now, if it has been open for so long.
+    pub fn hasten(&mut self, age: Duration, now: Instant) {
+        if self.due_after(age).is_some_and(|due| due <= now) {
+            self.due = self.due.min(Some(now));
+        }
+    }
+
     pub fn wanted(&self, ring: &Drainer, now: Instant) -> bool {
         self.is_due(now) || ring.filled() >= self.visit_at || ring.ended()
     }
@@ -107,6 +119,24 @@ mod tests {
         assert_eq!((visits.visit_at, visits.due), (1034 + 1024, Some(start + LINGER)));
         visits.visited(1034, RING, Left::Nothing, start + LINGER);
         assert_eq!((visits.visit_at, visits.due), (1035, None));
+    }
+
+    #[test]
+    fn what_is_hastened_is_due_when_it_has_been_open_for_so_long_and_not_before() {
+        const AGE: Duration = Duration::from_millis(50);
+        let start = clock::now();
+        let mut visits = Visits::new(LINGER);
+        visits.hasten(AGE, start);
+        assert_eq!((visits.due, visits.due_after(AGE)), (None, None), "nothing is open");
+        visits.visited(10, RING, Left::Open, start);
+        visits.hasten(AGE, start + AGE / 2);
+        assert_eq!((visits.due, visits.due_after(AGE)), (Some(start + LINGER), Some(start + AGE)));
+        visits.hasten(AGE, start + AGE * 2);
+        assert_eq!((visits.due, visits.is_due(start + AGE * 2)), (Some(start + AGE * 2), true));
+        // What is due sooner is not put off.
+        visits.hasten(LINGER * 2, start + AGE * 3);
+        assert_eq!(visits.due, Some(start + AGE * 2));
+        assert_eq!(Visits { linger: AGE / 2, ..visits }.due_after(AGE), Some(start + AGE * 2));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::stream::{Call, CallState, Delivery, Stream};
 use super::{Action, Core};
+use crate::limits::DURABLE_FLUSH_SHARE;
 use crate::ship::core::creation::Existence;
 
 impl Core {
@@ -51,6 +52,18 @@ impl Core {
     /// Where nothing fresh waits. A fresh body that comes finds a free place.
     pub(super) fn backlog_may_go(&self) -> bool {
         self.draining || self.backlog_calls() < (self.calls.len() - 1).max(1)
+    }
+
+    /// What is to be durable is not on disk before its batch ends: so batches end sooner while hardly anything is under way
+    /// and nothing stands in the way of a call more.
+    pub fn hastens(&self) -> bool {
+        let waiting = self.streams.iter().map(|stream| stream.waiting.len() + stream.backlog.len()).sum::<usize>();
+        let under_way = self.calls.iter().flatten().count() + self.disk.pending.len() + waiting;
+        self.is_durable()
+            && self.disk.is_on()
+            && self.rate.limited_since().is_none()
+            && self.outage_since.is_none()
+            && (under_way == 0 || under_way * DURABLE_FLUSH_SHARE < self.calls.len())
     }
 
     fn take(&mut self, index: usize, backlog: bool) -> Option<Delivery> {

@@ -23,9 +23,11 @@ impl Core {
         let few = own.waiting.len() < WAITING_BODIES_PER_STREAM_MAX;
         let has_place = few || (own.refusals.slow && self.accepts_slowly(stream));
         // What is durable is on disk before it is sent, so it waits for a disk that works.
-        let may_wait = !(self.options.disk.is_some_and(|disk| disk.durable) && self.disk_is_behind());
+        let may_wait = !(self.is_durable() && self.disk_is_behind());
         let finds_one = || self.disk_takes_next(stream) || (may_wait && !own.refusals.slow);
-        (has_place && may_wait) || (pressing && finds_one())
+        // And what stays in the ring is not there after a kill.
+        let is_safer_there = self.is_durable() && self.disk_takes_next(stream);
+        (has_place && may_wait) || is_safer_there || (pressing && finds_one())
     }
 
     /// May this stream take more out of its ring? `open` is what it, and what all streams, have in open batches.

@@ -6,8 +6,9 @@ mod full;
 use super::super::answer::Rejected;
 use super::*;
 use crate::clock;
-use crate::limits::{BATCH_BYTES_MAX, VISIT_BYTES_MAX};
+use crate::limits::{BATCH_BYTES_MAX, DURABLE_FLUSH, VISIT_BYTES_MAX};
 use crate::ring::{Filler, ring};
+use crate::spool::wire::Request;
 use crate::sys::bell::Bell;
 
 const MIB: usize = 1024 * 1024;
@@ -161,4 +162,35 @@ fn a_turn_says_whether_there_was_something_to_do_and_who_is_first_next_time() {
     let later = Now { mono: start.mono + Duration::from_millis(1500), ..start };
     pump.turn(later);
     assert_eq!(pump.may_sleep(later.mono), Some(Some(later.mono + Duration::from_secs(1))));
+}
+
+#[test]
+fn what_is_to_be_durable_does_not_wait_for_the_linger_while_hardly_anything_is_under_way() {
+    for durable in [false, true] {
+        let mut options = options(60 * MIB);
+        options.core.disk = Some(core::DiskOptions { bytes_max: 1 << 30, durable });
+        // One body under way is enough of them.
+        options.core.max_in_flight = 4;
+        let (mut pump, mut fillers) = pump_with(1, MIB, options);
+        let start = now();
+        let at = |after: Duration| Now { mono: start.mono + after, ..start };
+        let line = |pump: &mut Pump, filler: &mut Filler, after| {
+            put(filler, b"a line\n");
+            pump.turn(at(after));
+            act(pump, at(after));
+            pump.may_sleep(at(after).mono).expect("there is nothing to do now").expect("a batch is open")
+        };
+        let linger = Duration::from_secs(1);
+        let due = line(&mut pump, &mut fillers[0], Duration::ZERO);
+        pump.awake();
+        assert_eq!(due - start.mono, if durable { DURABLE_FLUSH } else { linger });
+        pump.turn(at(DURABLE_FLUSH));
+        let actions = act(&mut pump, at(DURABLE_FLUSH));
+        let is_store = |action: &Action| matches!(action, Action::Spool(Request::Store { .. }));
+        assert_eq!(actions.iter().any(is_store), durable, "{actions:?}");
+        let due = line(&mut pump, &mut fillers[0], DURABLE_FLUSH * 2);
+        pump.awake();
+        let expected = if durable { DURABLE_FLUSH * 2 + linger } else { linger };
+        assert_eq!(due - start.mono, expected, "the first is on its way to the disk still");
+    }
 }

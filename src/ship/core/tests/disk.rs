@@ -232,6 +232,26 @@ fn a_durable_body_is_on_disk_before_it_is_sent_and_forgotten_there_at_its_end() 
 }
 
 #[test]
+fn a_durable_stream_does_not_wait_in_its_ring_for_a_call_where_a_disk_would_take_it() {
+    for durable in [false, true] {
+        let mut desk = Desk::new(1, with_disk(1, 1, durable));
+        desk.offer(0, ["a", "b", "c"]);
+        desk.spool_works_on();
+        assert_eq!((desk.sent.len(), desk.core.streams[0].waiting.len()), (1, 2));
+        assert_eq!(desk.core.accepts(0, false), durable);
+    }
+    let mut desk = Desk::new(1, with_disk(1, 1, true));
+    desk.offer(0, ["a", "b", "c", "d"]);
+    desk.spool_works_on();
+    assert_eq!((desk.on_disk().len(), desk.core.streams[0].waiting.len()), (4, 2), "the fourth is there alone");
+    for name in ["a", "b", "c", "d"] {
+        desk.answer(name, ok());
+        desk.spool_works_on();
+    }
+    assert_eq!((desk.delivered(0), desk.core.is_empty(desk.now)), (4, true));
+}
+
+#[test]
 fn at_the_end_everything_goes_to_the_disk_what_flies_as_well() {
     let mut desk = Desk::new(1, with_disk(2, 2, false));
     desk.offer(0, ["a", "b", "c"]);
