@@ -247,3 +247,40 @@ fn describe(f: &mut fmt::Formatter<'_>, event: &Event) -> fmt::Result {
     let more = if excerpt.len() < message.len() { "..." } else { "" };
     write!(f, "the first has timestamp {timestamp} and {} bytes: {excerpt:?}{more}", message.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_speaks_of_the_spool_is_said_with_its_path() {
+        let address =
+            Arc::new(Address { region: "r".into(), group: "g".into(), stream: "s".into(), ..Address::default() });
+        let (detail, why) = (String::from("d"), String::from("w"));
+        for notice in [
+            Notice::AdoptedAway { address: address.clone(), detail: detail.clone() },
+            Notice::AdoptedGroupMissing { address, detail },
+            Notice::Adopted { entries: 1, lines: 1 },
+            Notice::SpoolRefuses { why: Refusal::Full(why.clone()) },
+            Notice::SpoolTakes,
+            Notice::SpoolSilent { durable: true },
+            Notice::SpoolSilent { durable: false },
+            Notice::SpoolAbsent { why: why.clone() },
+            Notice::SpoolDied,
+            Notice::SetAside { what: why },
+        ] {
+            assert!(notice.is_of_spool(), "{notice}");
+        }
+        assert!(!Notice::Outage { detail: String::new() }.is_of_spool());
+    }
+
+    #[test]
+    fn a_disk_that_fails_is_not_told_to_be_full() {
+        let said = |why| Notice::SpoolRefuses { why }.to_string();
+        for why in [Refusal::Failed("cannot write: EIO".into()), Refusal::ReadOnly("cannot write: EROFS".into())] {
+            let failed = said(why);
+            assert!(!failed.contains("disk space") && !failed.contains("--spool-max"), "{failed}");
+        }
+        assert!(said(Refusal::Full("cannot write: no space".into())).contains("free some disk space"));
+    }
+}

@@ -8,6 +8,7 @@ mod standin;
 mod venv;
 
 mod bounded;
+mod causes;
 mod closed;
 mod config;
 mod damaged;

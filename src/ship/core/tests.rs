@@ -1,6 +1,7 @@
 //! The core driven by hand: bodies, answers and the time go in, and what it wants done comes out as text.
 
 mod calls;
+mod causes;
 mod creation;
 mod disk;
 mod ends;

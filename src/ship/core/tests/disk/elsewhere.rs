@@ -51,3 +51,34 @@ fn it_is_said_once_that_what_an_ended_run_left_is_not_for_here() {
     desk.act();
     assert_eq!(desk.said.len(), before + 1);
 }
+
+#[test]
+fn a_missing_group_of_an_ended_run_alone_is_said_to_be_that() {
+    let missing = || Answer::NotFound("no such group".into());
+    let mut desk = Desk::new(1, with_disk(4, 4, false));
+    let place = back(&mut desk, &["x"], other());
+    desk.core.stream_created(place, missing(), desk.now);
+    desk.act();
+    let said = desk.said.concat();
+    assert!(said.contains("an ended run left lines for log group /other, which does not exist in "), "{said}");
+    assert!(!said.contains("the log group does not exist: "), "{said}");
+    // One that our own lines go to as well is ours.
+    let mut desk = Desk::new(1, with_disk(4, 4, false));
+    let own = desk.core.streams[0].address.clone();
+    let place = back(&mut desk, &["x"], Address { stream: "of-then".into(), ..(*own).clone() });
+    desk.core.stream_created(place, missing(), desk.now);
+    desk.act();
+    let said = desk.said.concat();
+    assert!(said.contains("the log group does not exist: "), "{said}");
+}
+
+#[test]
+fn trouble_with_what_an_ended_run_left_is_not_told_as_this_runs_own() {
+    let mut desk = Desk::new(1, with_disk(4, 4, false));
+    let place = back(&mut desk, &["x"], other());
+    desk.core.stream_created(place, denied(), desk.now);
+    desk.act();
+    let said = desk.said.concat();
+    assert!(said.contains("what an ended run left for stream"), "{said}");
+    assert!(said.contains("it is kept in the spool"), "{said}");
+}
