@@ -32,7 +32,8 @@ def bars(rows, show, label, width=430):
         tip = f"{title}: {show(value.median)} ({show(value.least)} to {show(value.largest)}, {value.count} runs)"
         parts.append(f"<g><title>{escape(tip)}</title>")
         parts.append(text(names_px - 6, y + 12, title, "name", "end"))
-        parts.append(f'<rect x="{names_px:.1f}" y="{y}" width="{max(1, end - names_px):.1f}" height="{BAR_PX}" rx="2" class="fill {kind}"/>')
+        box = f'x="{names_px:.1f}" y="{y}" width="{max(1, end - names_px):.1f}" height="{BAR_PX}"'
+        parts.append(f'<rect {box} rx="2" class="fill {kind}"/>')
         if value.count > 1:
             parts.append(line(least, y + BAR_PX / 2, largest, y + BAR_PX / 2, "whisker"))
         parts.append(text(max(end, largest) + 6, y + 12, show(value.median), "value") + "</g>")

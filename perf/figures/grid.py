@@ -46,8 +46,8 @@ class Cell:
         children = "1 child" if self.children == 1 else f"{self.children} children"
         rate = "full speed" if RATES[self.rate] is None else f"{RATES[self.rate]:,} lines/s"
         words = [children, rate, "64 KiB writes" if self.mode == "bulk" else "a write() a line"]
-        words += [{"throttled": f"{QUOTA_CALLS_PER_S} calls/s granted", "dead": "an outage"}[self.service]] if self.service != "healthy" else []
-        words += [self.transport.upper() if self.transport == "tls" else self.transport] if self.transport != "plain" else []
+        trouble = {"throttled": f"{QUOTA_CALLS_PER_S} calls/s granted", "dead": "an outage", "tls": "TLS", "gzip": "gzip"}
+        words += [trouble[word] for word in (self.service, self.transport) if word in trouble]
         return ", ".join(words)
 
     def seconds(self, sizes):

@@ -2,47 +2,15 @@
 
 import shlex
 from html import escape
+from pathlib import Path
 
 from . import charts, plots
 from .readers import TITLES
 
-STYLE = """
-:root { color-scheme: light dark; --page: #fcfcfb; --card: #ffffff; --ink: #1d1f23; --soft: #5c6370; --rule: #e1e3e8; --band: #f6e3c5;
-  --null: #9aa0ab; --cat: #626975; --poller: #c2410c; --thread: #e08a00; --fluent-bit: #0f8a7e; --vector: #8a4fd0;
-  --uring: #1559d6; --epoll: #62a8f5; --hot: #e4572e; --bad: #c22f0b; --warm: #dbe4f5; }
-@media (prefers-color-scheme: dark) { :root { --page: #14161a; --card: #1c1f25; --ink: #e8eaee; --soft: #a3abb8; --rule: #343944;
-  --band: #4a3a20; --null: #868e9c; --cat: #b9c0cc; --poller: #ff7a45; --thread: #ffbe4d; --fluent-bit: #35c9b9; --vector: #b98aff;
-  --uring: #5b9bff; --epoll: #a9d3ff; --hot: #c4472a; --bad: #ff7a5c; --warm: #2c3a55; } }
-* { box-sizing: border-box }
-body { margin: 0 auto; padding: 28px 24px 60px; max-width: 1240px; background: var(--page); color: var(--ink);
-  font: 15px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif }
-h1 { font-size: 27px; margin: 0 0 4px } h2 { font-size: 20px; margin: 40px 0 6px } h3 { font-size: 14px; margin: 0 0 8px }
-p { max-width: 76ch; margin: 6px 0 12px } .soft, figcaption { color: var(--soft) } code, pre { font: 12.5px/1.5 ui-monospace, "DejaVu Sans Mono", monospace }
-pre { overflow-x: auto; background: var(--card); border: 1px solid var(--rule); border-radius: 6px; padding: 10px 12px; margin: 6px 0 }
-.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 390px), 1fr)); gap: 16px }
-.wide { grid-template-columns: repeat(auto-fit, minmax(min(100%, 520px), 1fr)) }
-.wide .card { max-width: 760px }
-.card { margin: 0; background: var(--card); border: 1px solid var(--rule); border-radius: 8px; padding: 12px 14px; min-width: 0 }
-svg { display: block; width: 100%; height: auto; overflow: visible } svg text { font-size: 11.5px; fill: var(--ink) }
-svg .tick { fill: var(--soft); font-size: 11px } svg .name { fill: var(--soft) } svg .value { font-weight: 600 }
-svg .grid { stroke: var(--rule); stroke-width: 1 } svg .whisker { stroke: var(--ink); stroke-width: 1.4 } svg .band { fill: var(--band); opacity: .6 }
-svg .line { fill: none; stroke-width: 2; stroke-linejoin: round } svg .fill, svg .line, .key { --own: var(--soft) }
-svg .fill { fill: var(--own) } svg .line { stroke: var(--own) } .key { background: var(--own) }
-svg .flame { fill: var(--warm) } svg .flame.hot { fill: var(--hot) } svg .frame { font-size: 10px } svg .flame.hot + .frame { fill: #fff }
-.legend { display: flex; flex-wrap: wrap; gap: 4px 18px; list-style: none; margin: 6px 0 14px; padding: 0; color: var(--soft); font-size: 13.5px }
-.key { display: inline-block; width: 12px; height: 12px; border-radius: 3px; margin-right: 6px; vertical-align: -1px }
-.scroll { overflow-x: auto } table { border-collapse: collapse; font-size: 13px; width: 100%; font-variant-numeric: tabular-nums; margin-bottom: 6px;
-  table-layout: fixed; min-width: 1060px }
-th, td { text-align: right; padding: 4px 7px; border-bottom: 1px solid var(--rule); white-space: nowrap; vertical-align: top }
-th:first-child, td:first-child { text-align: left; width: 158px } th { font-weight: 600; color: var(--soft); white-space: normal; vertical-align: bottom } td small { display: block; color: var(--soft); font-size: 11px }
-details { margin: 8px 0 } summary { cursor: pointer; font-weight: 600 } .bad { color: var(--bad); font-weight: 600 }
-"""
-
-
 def style():
     # After .key and .fill, whose default they take the place of.
     own = "\n".join(f"svg .{name}, .key.{name} {{ --own: var(--{name}) }}" for name in TITLES)
-    return STYLE + own
+    return Path(__file__).with_name("report.css").read_text(encoding="utf-8") + own
 
 
 def page(summary):
@@ -51,17 +19,19 @@ def page(summary):
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>logpump: speed, shown</title>',
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{style()}</style></head><body>',
         "<h1>logpump: speed, shown</h1>",
-        f'<p class="soft">{escape(when(first))}. Writers, readers and the stand-in for CloudWatch Logs share this machine\'s cores: '
-        "trust ratios within a chart and CPU seconds, not wall times. Bars are medians; the thin lines go from the least to the largest.</p>",
+        f'<p class="soft">{escape(when(first))}. Writers, readers and the stand-in for CloudWatch Logs share this machine\'s '
+        "cores: trust ratios within a chart and CPU seconds, not wall times. Bars are medians; the thin lines go from the least to "
+        "the largest.</p>",
         legend(summary),
         headline(summary),
-        section("Accepted lines a second", "How fast the children could write, all together.", plots.bars(summary, "accepted_lines_per_s")),
-        section("CPU seconds for a million lines", "What the reader took of the processors, without its children: for lines that arrived; of cat, "
-                "for lines that were read.", plots.bars(summary, "cpu_s_per_million")),  # fmt: skip
-        section("How long a write() takes", "How long the slowest write() calls take: further right are "
-                "rarer calls, lower is better. Both axes are logarithmic.", plots.latencies(summary), key=legend(summary)),  # fmt: skip
-        section("Memory in an outage", "Pss of the reader. In the shaded time every connection is reset.", plots.outages(summary), wide=True,
-                key=legend(summary, "memory")),  # fmt: skip
+        section("Accepted lines a second", "How fast the children could write, all together.",
+                plots.bars(summary, "accepted_lines_per_s")),  # fmt: skip
+        section("CPU seconds for a million lines", "What the reader took of the processors, without its children: for lines that "
+                "arrived; of cat, for lines that were read.", plots.bars(summary, "cpu_s_per_million")),  # fmt: skip
+        section("How long a write() takes", "The slowest write() calls: further right are rarer ones, lower is better. Both axes "
+                "are logarithmic.", plots.latencies(summary), key=legend(summary)),  # fmt: skip
+        section("Memory in an outage", "Pss of the reader. In the shaded time every connection is reset.",
+                plots.outages(summary), wide=True, key=legend(summary, "memory")),  # fmt: skip
         tables(summary),
         machine(summary),
         "</body></html>",
@@ -96,12 +66,13 @@ def headline(summary):
     if not drawn:
         return ""
     flames = plots.flames(summary)
-    words = ("A Python child like Airflow's scheduler: rounds of 100 ms of work, each of which logs 2,000 lines. It should get as much done "
-             "as with its output in /dev/null.")  # fmt: skip
+    words = ("A Python child like Airflow's scheduler: rounds of 100 ms of work, each of which logs 2,000 lines. It should get as "
+             "much done as with its output in /dev/null.")  # fmt: skip
     text = section("What a scheduler gets done", words, drawn)
     if flames:
         cards = "".join(card(title, body) for title, body in flames)
-        text += ('<p style="margin-top:18px">Where the child\'s time goes, sampled by py-spy in runs of their own. Callers are above; time in write() is red.</p>'
+        text += ('<p class="after">Where the child\'s time goes, sampled by py-spy in runs of their own. Callers are above; time in '
+                 'write() is red.</p>'
                  f'<div class="cards wide">{cards}</div>')  # fmt: skip
     return text
 
@@ -128,15 +99,16 @@ FAULTS = ("lost", "altered", "out_of_order")
 
 
 def tables(summary):
-    parts = ["<h2>All figures</h2>", "<p>Medians, and below each the least and the largest. Delivered to out of order are as a reader "
-             "of the log group gets the lines; altered ones are not what was written, or none that was. Faults of any run are red.</p>"]  # fmt: skip
+    parts = ["<h2>All figures</h2>", "<p>Medians, and below each the least and the largest. Delivered to out of order are as a "
+             "reader of the log group gets the lines; altered ones are not what was written, or none that was. Faults are red.</p>"]  # fmt: skip
     for cell, title in summary.cells().items():
         head = "".join(f"<th>{escape(name)}</th>" for name, _, _ in COLUMNS)
         rows, commands = [], []
         for reader in summary.readers(cell):
-            rows.append(f"<tr><td>{TITLES[reader]}</td>{''.join(figure(summary, cell, reader, *column[1:]) for column in COLUMNS)}</tr>")
+            figures = "".join(figure(summary, cell, reader, *column[1:]) for column in COLUMNS)
+            rows.append(f"<tr><td>{TITLES[reader]}</td>{figures}</tr>")
             commands.append(f"# {TITLES[reader]}\n{summary.runs(cell, reader)[0]['command']}")
-        parts.append(f'<h3 style="margin-top:22px">{escape(title)} <code class="soft">{cell}</code></h3><div class="scroll"><table>'
+        parts.append(f'<h3 class="after">{escape(title)} <code class="soft">{cell}</code></h3><div class="scroll"><table>'
                      f"<tr><th>reader</th>{head}</tr>{''.join(rows)}</table></div>")  # fmt: skip
         parts.append(f"<details><summary>Commands</summary><pre>{escape(chr(10).join(commands))}</pre></details>")
     return "\n".join(parts)
