@@ -374,4 +374,59 @@ mod tests {
         }
         assert!(asked(Role::Scheduler, &[("MWAA__CORE__TASK_MONITORING_ENABLED", "true")]).is_ok());
     }
+
+    const SIDECAR: (&str, &str) = ("MWAA__HEALTH_MONITORING__ENABLE_SIDECAR_HEALTH_MONITORING", "true");
+    const PORT: &str = "MWAA__HEALTH_MONITORING__SIDECAR_HEALTH_PORT";
+    const THRESHOLD: &str = "AIRFLOW__MWAA__WORKER_REPLACEMENT_THRESHOLD_SECONDS";
+
+    /// Of each process that has a sidecar: its name, the port and the threshold's seconds.
+    fn sidecars(role: Role, variables: &[(&str, &str)]) -> Vec<(String, u16, u64)> {
+        let mut found = Vec::new();
+        for wish in asked(role, variables).unwrap() {
+            for condition in &wish.health {
+                let Condition { action, interval, start_period, kind } = &condition.value;
+                let Kind::Udp { listen, replacement_threshold } = kind else { panic!("{kind:?}") };
+                assert_eq!((action, interval.as_secs(), start_period.as_secs()), (&Action::Stop, 60, 300));
+                assert!(listen.ip().is_loopback());
+                let name = wish.name.as_ref().unwrap().value.clone();
+                found.push((name, listen.port(), replacement_threshold.as_secs()));
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn the_sidecar_is_heard_about_the_scheduler_or_the_worker_and_the_threshold_is_the_workers() {
+        let threshold = (THRESHOLD, "30.5");
+        assert_eq!(sidecars(Role::Scheduler, &[SIDECAR, threshold]), [("scheduler".to_owned(), 8200, 0)]);
+        assert_eq!(sidecars(Role::Worker, &[SIDECAR, threshold]), [("worker".to_owned(), 8200, 30)]);
+        assert_eq!(sidecars(Role::Worker, &[SIDECAR, (PORT, "9000")]), [("worker".to_owned(), 9000, 0)]);
+        assert_eq!(sidecars(Role::Hybrid, &[SIDECAR, threshold]), [("worker".to_owned(), 8200, 30)]);
+        assert_eq!(sidecars(Role::Webserver, &[SIDECAR, ("AIRFLOW_VERSION", "3.0.6")]), []);
+        assert_eq!(sidecars(Role::Worker, &[(SIDECAR.0, "false"), (PORT, "none"), threshold]), []);
+    }
+
+    #[test]
+    fn a_port_or_a_threshold_that_is_none_is_refused() {
+        for (name, values) in [(PORT, ["0", "70000", "8200x"]), (THRESHOLD, ["abc", "-100", "nan"])] {
+            for value in values {
+                let refused = asked(Role::Worker, &[SIDECAR, (name, value)]).unwrap_err();
+                assert_eq!(refused.code, 78);
+                assert!(refused.message.contains(&format!("{name}={value}: ")), "{}", refused.message);
+            }
+        }
+    }
+
+    #[test]
+    fn the_database_is_asked_where_that_is_wished_and_stops_nothing() {
+        let env = |_: &str| None;
+        let preset = Preset { role: Role::Scheduler, database_check: true };
+        let wishes = wishes(preset, &arguments(), &env).unwrap();
+        let conditions: Vec<_> = wishes.iter().map(|wish| wish.health.len()).collect();
+        assert_eq!(conditions, [1, 0, 0]);
+        let condition = &wishes[0].health[0].value;
+        assert_eq!((condition.action, condition.interval.as_secs()), (Action::Report, 60));
+        let Kind::Exec { argv, is_database, .. } = &condition.kind else { panic!("{condition:?}") };
+        assert_eq!((&argv[..], *is_database), (&["airflow", "db", "check"].map(OsString::from)[..], true));
+    }
 }

@@ -123,7 +123,7 @@ fn plan(arguments: RunArguments, named: Named) -> Result<Plan, Refusal> {
     let groups = groups(&arguments, &destination, &wishes, &names)?;
     let when_full = room::when_full(&arguments, &destination);
     Ok(Plan {
-        oddities: oddities(&arguments, &destination, &wishes),
+        oddities: oddities(&arguments, &destination, &wishes).into_iter().chain(idle_plogs(&plogs, &wishes)).collect(),
         spool: spool.filter(|_| matches!(destination, Destination::CloudWatch(_))),
         ring_bytes: memory.ring_bytes,
         destination,
@@ -339,6 +339,11 @@ fn oddities(arguments: &RunArguments, destination: &Destination, wishes: &[Wish]
         "level, trim, mask and distinct_milliseconds do nothing: files have the commands' bytes as they are".to_owned()
     });
     given.chain(room).map(without).chain(untreated).collect()
+}
+
+fn idle_plogs(plogs: &Sourced<bool>, wishes: &[Wish]) -> Option<String> {
+    let is_idle = plogs.value && plogs.source != Source::Preset && wishes.iter().all(|wish| wish.health.is_empty());
+    is_idle.then(|| "--plogs does nothing: no process has a health condition (docs/CONFIG.md)".to_owned())
 }
 
 /// Makes the directory and tries a file in it. Err: what to tell the user.

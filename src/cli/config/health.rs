@@ -38,8 +38,9 @@ pub(super) fn conditions(reader: &mut Reader<'_>, entry: &Entry<'_, '_>) -> Vec<
         |value: &toml::Spanned<DeValue<'_>>| if value.span().is_empty() { entry.key.span() } else { value.span() };
     let condition = |value| {
         let at = reader.at(place(value).start);
+        let is_table = matches!(value.get_ref(), DeValue::Table(_));
         let entries = reader.table(&Entry { key: entry.key, value });
-        let value = condition(reader, &entries, place(value))?;
+        let value = is_table.then(|| condition(reader, &entries, place(value)))??;
         Some(Given { value, at })
     };
     tables.iter().filter_map(condition).collect()

@@ -133,3 +133,111 @@ fn a_variable_has_a_name_that_the_system_takes() {
     assert_eq!(found.len(), 3, "{found:#?}");
     assert!(found[2].contains("C is not a text"), "{found:#?}");
 }
+
+#[test]
+fn what_must_hold_of_a_process_can_be_said_in_both_of_tomls_ways() {
+    use crate::run::health::{Action, Condition, Kind};
+
+    let config = right(
+        r#"
+plogs = true
+[[process]]
+command = ["a"]
+timeout = "1h"
+[[process.health]]
+type = "udp"
+[[process.health]]
+type = "exec"
+command = ["pg_isready", "-q"]
+interval = "1m"
+timeout = "5s"
+retries = 1
+start_period = "2m"
+action = "report"
+plog = "database"
+[[process]]
+command = ["b"]
+health = [{ type = "udp", listen = "[::1]:99", replacement_threshold = "10m", interval = "1s", start_period = "0s" }]
+[[process]]
+command = ["c"]
+health = [{ type = "exec", command = ["true"] }]
+"#,
+    );
+    let of = |process: usize, condition: usize| config.processes[process].health[condition].clone();
+    let s = Duration::from_secs;
+    let udp =
+        |listen: &str, threshold| Kind::Udp { listen: listen.parse().unwrap(), replacement_threshold: s(threshold) };
+    let exec = |argv: &[&str], timeout, retries, is_database| Kind::Exec {
+        argv: argv.iter().map(std::ffi::OsString::from).collect(),
+        timeout: s(timeout),
+        retries,
+        is_database,
+    };
+    let (stop, report) = (Action::Stop, Action::Report);
+    for (found, (action, interval, start_period, kind)) in [
+        (of(0, 0), (stop, s(60), s(300), udp("127.0.0.1:8200", 0))),
+        (of(0, 1), (report, s(60), s(120), exec(&["pg_isready", "-q"], 5, 1, true))),
+        (of(1, 0), (stop, s(1), s(0), udp("[::1]:99", 600))),
+        (of(2, 0), (stop, s(30), s(0), exec(&["true"], 30, 3, false))),
+    ] {
+        assert_eq!(found.value, Condition { action, interval, start_period, kind });
+    }
+    assert_eq!((of(0, 0).at, of(0, 1).at), (At { line: 6, column: 1 }, At { line: 8, column: 1 }));
+    assert_eq!(config.plogs, Some(Given { value: true, at: At { line: 2, column: 9 } }));
+}
+
+#[test]
+fn all_that_is_wrong_with_conditions_is_said_at_once() {
+    let found = complaints(
+        r#"
+[[process]]
+command = ["a"]
+[[process.health]]
+listen = "127.0.0.1:1"
+[[process.health]]
+type = "tcp"
+[[process.health]]
+type = "udp"
+listen = "0.0.0.0:8200"
+retries = 3
+action = "kill"
+[[process.health]]
+type = "exec"
+listen = "127.0.0.1:1"
+interval = "10ms"
+timeout = "0s"
+retries = 0
+[[process]]
+command = ["b"]
+health = "udp"
+[[process]]
+command = ["c"]
+health = [{ type = "exec", command = [], plog = "x" }, 3]
+[defaults]
+health = []
+"#,
+    );
+    let expected = [
+        ("line 4, column 1", "this condition has no type"),
+        ("line 7, column 8", "type: \"tcp\" is not known"),
+        ("line 10, column 10", "listen: \"0.0.0.0:8200\" is not of this machine alone"),
+        ("line 11, column 1", "unknown key \"retries\" in health of type udp; known are: type, listen"),
+        ("line 12, column 10", "action: \"kill\" is not known"),
+        ("line 13, column 1", "this condition has no command"),
+        ("line 15, column 1", "unknown key \"listen\" in health of type exec; known are: type, command"),
+        ("line 16, column 12", "interval: \"10ms\" is less than 100ms"),
+        ("line 17, column 11", "timeout: 0 s"),
+        ("line 18, column 11", "retries: \"0\" is no number from 1"),
+        ("line 21, column 10", "health is a list"),
+        ("line 24, column 38", "command is empty"),
+        ("line 24, column 49", "plog: \"x\" is not known"),
+        ("line 24, column 56", "health is not a table"),
+        ("line 26, column 1", "unknown key \"health\" in [defaults]"),
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, (place, what)) in found.iter().zip(expected) {
+        assert!(found.starts_with(&format!("{place}: {what}")), "{found}\nbut expected {place}: {what}");
+    }
+    let many = format!("[[process]]\ncommand = [\"a\"]\n{}", "[[process.health]]\ntype = \"udp\"\n".repeat(9));
+    assert_eq!(complaints(&many), ["line 19, column 1: 9 conditions; a process has at most 8"]);
+}
