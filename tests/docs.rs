@@ -106,6 +106,7 @@ fn every_option_that_a_document_names_exists() {
     let helps = [
         (env!("CARGO_BIN_EXE_logpump"), "run"),
         (env!("CARGO_BIN_EXE_logpump"), "doctor"),
+        (env!("CARGO_BIN_EXE_logpump"), "mwaa"),
         (env!("CARGO_BIN_EXE_cloudwatch-standin"), "--help"),
         (env!("CARGO_BIN_EXE_logpump-load"), "write"),
         (env!("CARGO_BIN_EXE_logpump-load"), "verify"),

@@ -59,6 +59,11 @@ const PURE: &[&str] = &[
     "src/spool/store",
     "src/spool/wire.rs",
     "src/child/stop.rs",
+    "src/run/code.rs",
+    "src/run/health/exec.rs",
+    "src/run/health/plog.rs",
+    "src/run/health/record.rs",
+    "src/run/health/udp.rs",
 ];
 const IMPURE: &[&str] = &[
     "crate::clock",

@@ -24,18 +24,18 @@ while not (len(sys.argv) > 2 and os.path.exists(sys.argv[2])):
 ";
 
 /// A run of what this file says.
-fn with(run: Logpump, file: &str) -> Logpump {
+pub fn with(run: Logpump, file: &str) -> Logpump {
     let path = run.place("logpump.toml");
     fs::write(&path, file).unwrap();
     run.arg("--config").arg(path)
 }
 
-fn python(script: &str, args: &[&str]) -> String {
+pub fn python(script: &str, args: &[&str]) -> String {
     let words: Vec<_> = ["python3", "-c", script].iter().chain(args).map(|word| format!("{word:?}")).collect();
     format!("command = [{}]", words.join(", "))
 }
 
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 

@@ -30,12 +30,16 @@ while True:
     signal.pause()
 "#;
 
-/// The same way as `Logpump`, but for the verb.
 fn mwaa(role: &str, url: &str, variables: &[(&str, &str)]) -> Logpump {
+    container(AIRFLOW, role, url, variables)
+}
+
+/// The same way as `Logpump`, but for the verb, and with this program for `airflow`.
+pub fn container(airflow: &str, role: &str, url: &str, variables: &[(&str, &str)]) -> Logpump {
     let mut run = Logpump::without_report("auto");
     let bin = run.place("bin");
     fs::create_dir(&bin).unwrap();
-    fs::write(bin.join("airflow"), AIRFLOW).unwrap();
+    fs::write(bin.join("airflow"), airflow).unwrap();
     fs::set_permissions(bin.join("airflow"), fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = Command::new(run.command.get_program());
     for (name, value) in run.command.get_envs() {
@@ -73,7 +77,7 @@ fn stopped(run: Logpump, parts: &[&str]) -> Ended {
     running.end()
 }
 
-fn arn(group: &str) -> String {
+pub fn arn(group: &str) -> String {
     format!("arn:aws:logs:eu-central-1:123456789012:log-group:{group}:*")
 }
 
@@ -138,6 +142,25 @@ fn without_groups_lines_go_to_the_console_as_in_the_local_mode() {
     let stdout = String::from_utf8(ended.stdout.clone()).unwrap();
     assert!(stdout.contains("Traceback of celery worker\n"), "{stdout}");
     assert_eq!(ended.total("/filtered/no_group").0, 6, "{:#}", ended.report);
+}
+
+/// It has a minute's interval, which no test waits for: that the sidecar is heard is seen by its port being taken.
+#[test]
+fn the_sidecars_port_is_listened_to_and_one_that_is_taken_is_said() {
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let variables = [
+        ("MWAA__HEALTH_MONITORING__ENABLE_SIDECAR_HEALTH_MONITORING", "true"),
+        ("MWAA__HEALTH_MONITORING__SIDECAR_HEALTH_PORT", &port),
+    ];
+    let ended = mwaa("worker", "http://127.0.0.1:1", &variables).run_without_report();
+    assert_eq!((ended.code, ended.said.lines().count()), (Some(71), 1), "{}", ended.said);
+    assert!(ended.said.contains(&format!("127.0.0.1:{port} (UDP) for the health of worker")), "{}", ended.said);
+    drop(taken);
+    let ended = stopped(mwaa("worker", "http://127.0.0.1:1", &variables), &["celery-worker"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    let health = &ended.report["health"][0];
+    assert_eq!((&health["process"], &health["what"]), (&"worker".into(), &format!("127.0.0.1:{port}").into()));
 }
 
 #[test]
