@@ -62,7 +62,7 @@ impl Core {
         self.is_durable()
             && self.disk.is_on()
             && self.rate.limited_since().is_none()
-            && self.outage_since.is_none()
+            && self.outage.since.is_none()
             && (under_way == 0 || under_way * DURABLE_FLUSH_SHARE < self.calls.len())
     }
 
