@@ -6,6 +6,7 @@
 
 pub mod answer;
 mod backoff;
+mod call;
 mod cloudwatch;
 pub mod control;
 pub mod core;
@@ -31,9 +32,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
@@ -46,7 +45,7 @@ use crate::limits::{RINGS_END_WAIT, SPOOL_END_WAIT};
 use crate::report::tee::Tee;
 use crate::spool::{self, wire::Request};
 use crate::sys::bell::AsyncBell;
-use answer::{Answer, Rejected};
+use call::{Done, Of, accepted, answered};
 use cloudwatch::CloudWatch;
 pub use cloudwatch::GroupSettings;
 pub use cloudwatch::{Connection, Identity, Inspection, Target, Try};
@@ -57,7 +56,7 @@ pub use feed::Treatment;
 use metrics::Metrics;
 pub use pump::{Ledgers, Stream, WhenFull};
 use pump::{Now, Pump};
-use telling::{Teller, Told, What};
+use telling::{Teller, What};
 
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -206,20 +205,6 @@ fn wait_for_rings(control: &Control, have_ended: impl Fn() -> bool) {
         }
         control.bell().wait(Some(left));
     }
-}
-
-/// A call's end.
-struct Done {
-    of: Of,
-    answer: Answer,
-    told: Option<Told>,
-}
-
-#[derive(Clone, Copy)]
-enum Of {
-    Put(usize),
-    Stream(usize),
-    Group(usize),
 }
 
 struct Shipping<'a> {
@@ -431,21 +416,4 @@ impl<'a> Shipping<'a> {
         self.calls.abort_all();
         self.pump.give_up(End::Shutdown, now);
     }
-}
-
-/// A panic in the SDK costs its call alone, of which nobody knows how far it came. The panic itself has been said.
-async fn answered(call: impl Future<Output = Answer>) -> Answer {
-    let mut call = pin!(call);
-    std::future::poll_fn(|context| {
-        let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(context)));
-        polled.unwrap_or_else(|_| {
-            let detail = "the AWS SDK, or what is around it, panicked".to_owned();
-            Poll::Ready(Answer::Unavailable { detail, lost: true })
-        })
-    })
-    .await
-}
-
-fn accepted() -> Answer {
-    Answer::Accepted(Rejected::default())
 }
