@@ -74,6 +74,13 @@ impl Rig {
         }
     }
 
+    /// Hands it out, and the first of it ends, so.
+    fn step(&mut self, fault: Fault) {
+        self.submit();
+        let completion = self.disk.complete(0, fault).expect("something is under way");
+        self.store.completed(completion, self.now);
+    }
+
     /// Does what is to be done, and waits for what is due, until nothing is left.
     fn settle(&mut self) {
         for _ in 0..STEPS_MAX {
@@ -211,9 +218,7 @@ fn an_interval_is_a_mebibyte_or_a_second() {
     rig.store.segment_bytes_max = 1 << 30;
     rig.request_store(entry(0, 0, 10), true);
     for _ in 0..2 {
-        rig.submit();
-        let completion = rig.disk.complete(0, Fault::None).unwrap();
-        rig.store.completed(completion, rig.now);
+        rig.step(Fault::None);
     }
     rig.submit();
     assert_eq!(rig.disk.lanes(), []);
@@ -224,9 +229,7 @@ fn an_interval_is_a_mebibyte_or_a_second() {
     rig.settle();
     assert_eq!(rig.store.next_due(), None);
     rig.request_store(entry(0, 1, 1 << 20), true);
-    rig.submit();
-    let completion = rig.disk.complete(0, Fault::None).unwrap();
-    rig.store.completed(completion, rig.now);
+    rig.step(Fault::None);
     rig.submit();
     assert_eq!(rig.disk.lanes(), [Lane::Sync]);
 }
@@ -237,9 +240,7 @@ fn a_record_that_failed_is_taken_back_and_the_next_one_tried() {
         let mut rig = Rig::new(SyncPolicy::Never);
         rig.store(entry(0, 0, 300), true);
         rig.request_store(entry(0, 1, 300), true);
-        rig.submit();
-        let short = rig.disk.complete(0, Fault::Short(100)).unwrap();
-        rig.store.completed(short, rig.now);
+        rig.step(Fault::Short(100));
         rig.submit();
         let failed = rig.disk.complete(0, fault).unwrap();
         rig.store.completed(failed, rig.now);
@@ -264,9 +265,7 @@ fn a_limit_on_the_size_of_files_begins_another_segment() {
     let mut rig = Rig::new(SyncPolicy::Never);
     rig.store(entry(0, 0, 300), true);
     rig.request_store(entry(0, 1, 300), true);
-    rig.submit();
-    let failed = rig.disk.complete(0, Fault::TooLarge).unwrap();
-    rig.store.completed(failed, rig.now);
+    rig.step(Fault::TooLarge);
     rig.settle();
     assert!(matches!(rig.events()[..], [Event::Stored { id: EntryId { run: 0, segment: 1, index: 0 }, .. }]));
 }
@@ -290,13 +289,9 @@ fn a_failed_sync_refuses_what_waited_for_it_and_never_brings_it() {
     let mut rig = Rig::new(SyncPolicy::Always);
     rig.request_store(entry(0, 0, 300), false);
     for _ in 0..2 {
-        rig.submit();
-        let completion = rig.disk.complete(0, Fault::None).unwrap();
-        rig.store.completed(completion, rig.now);
+        rig.step(Fault::None);
     }
-    rig.submit();
-    let failed = rig.disk.complete(0, Fault::Io).unwrap();
-    rig.store.completed(failed, rig.now);
+    rig.step(Fault::Io);
     rig.settle();
     assert!(matches!(&rig.events()[..], [Event::Refused { why: Refusal::Failed(_), .. }]));
     rig.store(entry(0, 1, 300), false);
@@ -312,13 +307,9 @@ fn a_read_that_fails_for_a_minute_sets_its_entry_aside_and_no_other() {
     rig.store(entry(0, 0, 100_000), false);
     rig.store(entry(0, 1, 300), false);
     rig.store.request(Request::Load { except: vec![] });
-    rig.submit();
-    let window = rig.disk.complete(0, Fault::None).unwrap();
-    rig.store.completed(window, rig.now);
+    rig.step(Fault::None);
     for failures in 1..=SPOOL_READS_MAX {
-        rig.submit();
-        let completion = rig.disk.complete(0, Fault::Io).unwrap();
-        rig.store.completed(completion, rig.now);
+        rig.step(Fault::Io);
         rig.now += SPOOL_RETRY;
         if failures < SPOOL_READS_MAX {
             // The head is looked at again, in the same window.
