@@ -18,8 +18,6 @@ use crate::world::{Run, Summary, World};
 const SPOOL_END_WAIT: Duration = Duration::from_millis(500);
 /// A delivery is noted on a healthy disk by then, or one that writes in parts, so that a crash does not double it.
 const NOTED_AFTER: Duration = Duration::from_secs(4);
-/// What a slow or failing disk still costs when it is well again.
-const LATE_MAX: Duration = Duration::from_secs(8);
 
 impl World<'_> {
     /// kill -9, or worse: all memory is gone. What the children have not written is written by those of the next run.
@@ -110,7 +108,7 @@ impl World<'_> {
         // Again, as they may overlap.
         for _ in &self.bad_disk {
             for (from, to) in &self.bad_disk {
-                if *to + LATE_MAX > until {
+                if *to > until {
                     until = until.min(from.saturating_sub(NOTED_AFTER));
                 }
             }

@@ -17,6 +17,9 @@ use crate::world::{Run, STUCK_AFTER, World};
 
 /// What storing the last bodies may take.
 const SPILL_TIME: Duration = Duration::from_secs(1);
+/// What a slow disk still costs when it is well again, and one that failed.
+const LATE_MAX: Duration = Duration::from_secs(8);
+const RETRY_MAX: Duration = Duration::from_secs(1);
 
 pub enum Happening {
     Write {
@@ -205,7 +208,8 @@ impl World<'_> {
     fn begin(&mut self, run: &Run, phase: Phase) {
         if Fault::OF_DISKS.contains(&phase.fault) {
             if phase.fault != Fault::ShortWrite {
-                self.bad_disk.push((phase.from, phase.to));
+                let late = if matches!(phase.fault, Fault::DiskSlow | Fault::DiskStuck) { LATE_MAX } else { RETRY_MAX };
+                self.bad_disk.push((phase.from, phase.to + late));
             }
             return self.disk.begin(phase);
         }

@@ -77,7 +77,7 @@ pub struct World<'a> {
     pub clock: Clock,
     pub queue: Queue<Happening>,
     pub awaited: Vec<Awaited>,
-    /// From when to when the disk was slow, or failed, as a whole.
+    /// From when to when the disk was slow, or failed, as a whole, and what that cost afterwards.
     pub bad_disk: Vec<(Duration, Duration)>,
     pub service: Service,
     pub disk: Disk,
