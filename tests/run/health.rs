@@ -22,6 +22,18 @@ print('ready', flush=True)
 while True:
     signal.pause()
 ";
+/// The same, once the file that it is given is there.
+const WELL_AFTER: &str = "
+import os, signal, sys, time
+def told(*_):
+    while not os.path.exists(sys.argv[1]): time.sleep(0.005)
+    print('last word', flush=True)
+    os._exit(0)
+signal.signal(signal.SIGTERM, told)
+print('ready', flush=True)
+while True:
+    signal.pause()
+";
 /// Waits until it is told.
 const WAITS: &str = "command = [\"sh\", \"-c\", \"echo ready; while :; do sleep 0.01; done\"]";
 
@@ -77,16 +89,19 @@ fn health<'a>(ended: &'a Ended, process: &str, number: usize) -> &'a Value {
 #[test]
 fn an_essential_one_that_is_red_is_stopped_with_the_others_each_with_its_grace_and_ends_with_its_code_or_70() {
     on_both_engines(|engine| {
-        let port = free_port();
+        let (port, run) = (free_port(), Logpump::new(engine).into_files());
+        let told = run.place("told");
+        let polite = POLITE.replace("print('last word'", &format!("open({told:?}, 'w'); print('last word'"));
         let file = [
-            process("red", &format!("{}\n{}", python(WELL, &[]), udp(port, ""))),
-            process("polite", &python(POLITE, &[])),
+            // Were the others told only after its end, it would be killed before.
+            process("red", &format!("{}\n{}", python(WELL_AFTER, &[told.to_str().unwrap()]), udp(port, ""))),
+            process("polite", &python(&polite, &[])),
             process(
                 "deaf",
                 "command = [\"sh\", \"-c\", \"trap '' TERM; echo ready; while :; do sleep 0.01; done\"]\ngrace = \"300ms\"",
             ),
         ];
-        let mut running = with(Logpump::new(engine).into_files(), &file.concat()).start();
+        let mut running = with(run, &file.concat()).start();
         ["red", "polite", "deaf"].iter().for_each(|name| wait_ready(&running, name));
         send(port, "healthy");
         running.wait_said(&format!("red is healthy: 127.0.0.1:{port}: the status is healthy"));

@@ -37,6 +37,7 @@ pub const OPTIONS: &[&str] = &[
     "--drain-timeout",
     "--eof-grace",
     "--statsd",
+    "--plogs",
     "--report",
     "--log-level",
     "--log-format",

@@ -19,6 +19,8 @@ pub struct Udp {
     due: Instant,
     /// Or the start, which counts as healthy.
     last_healthy: Instant,
+    /// One came at some time.
+    is_heard: bool,
     /// The last since the last look.
     latest: Option<Status>,
     /// One came since the last look, whatever came after it.
@@ -49,8 +51,17 @@ impl Status {
 
 impl Udp {
     pub fn new(interval: Duration, start_period: Duration, replacement_threshold: Duration, now: Instant) -> Udp {
-        let (due, latest) = (now + interval, None);
-        Udp { interval, start_period, replacement_threshold, started: now, due, last_healthy: now, latest, red: false }
+        Udp {
+            interval,
+            start_period,
+            replacement_threshold,
+            started: now,
+            due: now + interval,
+            last_healthy: now,
+            is_heard: false,
+            latest: None,
+            red: false,
+        }
     }
 
     pub fn due(&self) -> Instant {
@@ -64,7 +75,7 @@ impl Udp {
             Status::Red => self.red = true,
             _ => {}
         }
-        self.latest = Some(status);
+        (self.latest, self.is_heard) = (Some(status), true);
     }
 
     /// What it comes to, once an interval.
@@ -86,6 +97,7 @@ impl Udp {
             None if now - self.started > self.start_period => {
                 healthy("silent", Weight::Error, "no status comes; taken for healthy".to_owned())
             }
+            None if self.is_heard => healthy("quiet", Weight::Info, "no status came this time".to_owned()),
             None => Finding::new(Standing::Starting, "", Weight::Info, "no status has come yet".to_owned()),
         }
     }
@@ -164,6 +176,9 @@ mod tests {
         assert_eq!(look(&mut udp, start + 300 * S, &[]), (Standing::Starting, ""));
         assert_eq!(look(&mut udp, start + 360 * S, &[]), (Standing::Healthy, "silent"));
         assert_eq!(udp.look(start + 420 * S).weight, Weight::Error);
+        let mut soon = condition(60, start);
+        assert_eq!(look(&mut soon, start + 60 * S, &["healthy"]), (Standing::Healthy, "healthy"));
+        assert_eq!(look(&mut soon, start + 120 * S, &[]), (Standing::Healthy, "quiet"));
         assert_eq!(look(&mut udp, start + 480 * S, &["healthy"]), (Standing::Healthy, "healthy"));
         assert_eq!(look(&mut udp, start + 540 * S, &[]), (Standing::Healthy, "silent"));
     }
