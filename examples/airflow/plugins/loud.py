@@ -1,5 +1,6 @@
 """Numbered lines from inside Airflow's own processes: so that a missing, doubled or broken one is seen."""
 
+import atexit
 import logging
 import os
 import sys
@@ -16,6 +17,8 @@ PADDING = "0123456789abcdef" * 8
 # Airflow forks: not while our thread holds a lock of the output's.
 writing = threading.RLock()
 os.register_at_fork(before=writing.acquire, after_in_parent=writing.release, after_in_child=writing.release)
+# Nor do we write while it ends: Python calls abort() when a thread still holds such a lock.
+atexit.register(writing.acquire)
 
 log = logging.getLogger("airflow.loud")
 started = False
