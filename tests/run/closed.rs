@@ -126,7 +126,7 @@ fn a_directory_that_takes_no_new_segment_is_said_without_advice_about_room() {
     set(&standin, "");
     let ended = run.end();
     assert_eq!(ended.total("/delivered").0, 100, "{:#}\n{}", ended.report, ended.said);
-    assert!(ended.said.contains("make --spool-dir and its file system writable again"), "{}", ended.said);
+    assert!(ended.said.contains("make it and its file system writable again"), "{}", ended.said);
     assert!(!ended.said.contains("free some disk space"), "{}", ended.said);
     drop(immutable);
 }

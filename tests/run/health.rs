@@ -145,11 +145,14 @@ fn one_socket_serves_several_processes_and_one_that_is_not_essential_is_stopped_
 fn a_command_that_fails_so_often_in_a_row_stops_its_process_and_what_it_wrote_is_said() {
     on_both_engines(|engine| {
         let run = Logpump::new(engine).into_files();
-        let (count, stdin) = (run.place("count"), run.place("stdin"));
+        let (count, stdin, logs) = (run.place("count"), run.place("stdin"), run.place("logs"));
+        // Not before the process knows what to do when it is stopped.
         let script = format!(
-            "echo x >> {0}; cat > {1}; seq 1 100000; echo $OWN in $(pwd) >&2; exit 3",
+            "until grep -qs ready {2}/*; do sleep 0.01; done; \
+             echo x >> {0}; cat > {1}; seq 1 100000; echo $OWN in $(pwd) >&2; exit 3",
             count.display(),
-            stdin.display()
+            stdin.display(),
+            logs.display()
         );
         let own =
             format!("env.OWN = \"mine\"\ndirectory = \"/\"\n{}\n{}", python(POLITE, &[]), exec(&script, "retries = 4"));

@@ -84,6 +84,8 @@ fn a_grandchilds_last_words_after_the_processs_end_arrive() {
     let airflow = "
 if own == 'scheduler':
     parent = os.getpid()
+    # The leader's end stops all, its group as well.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if os.fork() == 0:
         until(lambda: os.getppid() != parent)
         say('last words\\n')

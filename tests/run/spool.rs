@@ -325,7 +325,7 @@ fn a_missing_group_of_adopted_lines_holds_up_neither_own_lines_nor_the_end() {
     let run = Logpump::new("auto").into_cloudwatch(&standin.url).arg("--spool-dir").arg(place.path());
     let run = run.args(&["--drain-timeout", "1h", "--flush-interval", "10ms"]).with_stdin();
     let mut run = run.shell("read line; seq 1 1000").start();
-    run.wait_said("the log group does not exist");
+    run.wait_said("which does not exist in");
     drop(run.stdin.take());
     let ended = run.end();
     let found = ["/adopted", "/spooled", "/delivered"].map(|end| ended.total(end));
