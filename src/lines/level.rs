@@ -26,9 +26,12 @@ impl Level {
         }
     }
 
-    /// The level that a line begins with, in either form:
+    /// The level that a line begins with, in one of the forms that Airflow and the servers inside it write:
     /// `2026-05-06T01:00:14.610844Z [warning  ] text`, also without timestamp or padding (Airflow 3, structlog);
-    /// `[2025-01-01 00:00:00 +0000] {module.py:123} WARNING - text`, with a hyphen or an en dash (Airflow 2).
+    /// `2026-05-06 01:00:14 [warning  ] text`, also with a fraction and an offset (Airflow 3.0, and tasks of 3.2);
+    /// `[2025-01-01 00:00:00 +0000] {module.py:123} WARNING - text`, with a hyphen or an en dash (Airflow 2, and 3.0);
+    /// `[2025-01-01T00:00:00.123+0000] [SOURCE:DAG_PROCESSOR] {module.py:123} WARNING - text` (DAG files' own lines);
+    /// `[2025-01-01 00:00:00 +0000] [123] [WARNING] text` (gunicorn) and `WARNING:  text` (uvicorn).
     #[inline]
     pub fn of_line(line: &[u8]) -> Option<Level> {
         match line.first_chunk() {
@@ -49,11 +52,26 @@ fn searched(line: &[u8]) -> Option<Level> {
             let (stamp, rest) = split(line, b' ')?;
             // A date at least: four digits and a hyphen.
             let is_date = stamp.len() >= 8 && stamp[4] == b'-' && stamp[..4].iter().all(u8::is_ascii_digit);
-            let rest = skip_spaces(rest);
+            let mut rest = skip_spaces(rest);
+            if let [b'0'..=b'9', b'0'..=b'9', b':', ..] = rest {
+                rest = skip_spaces(split(rest, b' ')?.1);
+            }
             if is_date { bracketed(rest.strip_prefix(b"[")?) } else { None }
         }
+        [b'A'..=b'Z', ..] => of_uvicorn(line),
         _ => None,
     }
+}
+
+/// `WARNING:  text`: the name, a colon, and spaces up to ten bytes. Less than that anybody may write.
+fn of_uvicorn(line: &[u8]) -> Option<Level> {
+    let head: &[u8; 10] = line.first_chunk()?;
+    let at = head.iter().position(|byte| *byte == b':')?;
+    if head[at + 1..].iter().any(|byte| *byte != b' ') {
+        return None;
+    }
+    let name = &head[..at];
+    if name.iter().all(u8::is_ascii_uppercase) { Level::named(name) } else { None }
 }
 
 const SHAPE_BYTES: usize = 32;
@@ -161,10 +179,21 @@ fn bracketed(rest: &[u8]) -> Option<Level> {
     Level::named(word.trim_ascii_end())
 }
 
-/// Behind its opening bracket: `2025-01-01 00:00:00 +0000] {module.py:123} WARNING - text`.
+/// Behind its opening bracket: `2025-01-01 00:00:00 +0000] {module.py:123} WARNING - text`, with up to two brackets more
+/// before the place, or with the level in one of them.
 fn of_airflow_2(rest: &[u8]) -> Option<Level> {
     let (_, rest) = split(rest, b']')?;
-    of_airflow_2_from(skip_spaces(rest).strip_prefix(b"{")?)
+    let mut rest = skip_spaces(rest);
+    // A source, or gunicorn's process and level.
+    for _ in 0..2 {
+        let Some(group) = rest.strip_prefix(b"[") else { break };
+        let (word, behind) = split(group, b']')?;
+        if let Some(level) = Level::named(word) {
+            return Some(level);
+        }
+        rest = skip_spaces(behind);
+    }
+    of_airflow_2_from(rest.strip_prefix(b"{")?)
 }
 
 /// Behind the opening bracket of its place: `module.py:123} WARNING - text`.
@@ -244,7 +273,11 @@ mod tests {
         ] {
             assert_eq!(level(&format!("2026-05-06T01:00:14.610844Z [{word}] text [logger]")), Some(expected));
             assert_eq!(level(&format!("[{word}] text")), Some(expected));
-            assert_eq!(level(&format!("2026-05-06 01:00:14   [{word}] text")), None, "a date and a time apart: {word}");
+            assert_eq!(level(&format!("2026-05-06 01:00:14 [{word}] text")), Some(expected), "Airflow 3.0");
+            let task = format!("2026-11-23 01:25:35.311470+00:00 [{word}] text [logger]");
+            assert_eq!(level(&task), Some(expected), "a task of Airflow 3.2's LocalExecutor");
+            assert_eq!(level(&format!("2026-05-06 1 o'clock [{word}] text")), None);
+            assert_eq!(level(&format!("2026-05-06 01:00:14 text [{word}]")), None);
         }
     }
 
@@ -263,6 +296,29 @@ mod tests {
                     Some(expected)
                 );
             }
+        }
+    }
+
+    /// Each of these was written by Airflow 2.10.5 or 3.0.6.
+    #[test]
+    fn the_servers_inside_airflow_have_forms_of_their_own() {
+        for (line, expected) in [
+            ("[2026-11-23 01:50:50 +0000] [30762] [INFO] Handling signal: term", Some(Level::Info)),
+            ("[2026-11-23 01:50:50 +0000] [30762] [CRITICAL] WORKER TIMEOUT (pid:31616)", Some(Level::Critical)),
+            (
+                "[2026-11-23T01:50:24.521+0000] [SOURCE:DAG_PROCESSOR] {processor.py:925} WARNING - DAG(s)",
+                Some(Level::Warning),
+            ),
+            ("INFO:     Uvicorn running on http://127.0.0.1:8080", Some(Level::Info)),
+            ("WARNING:  ASGI app factory detected", Some(Level::Warning)),
+            ("ERROR:    Exception in ASGI application", Some(Level::Error)),
+            ("CRITICAL: it ends", Some(Level::Critical)),
+            ("ERROR: by whom, nobody knows", None),
+            ("[2026-11-23 01:50:50 +0000] [30762] [1] [INFO] one bracket more", None),
+            ("[2026-11-23 01:50:50 +0000] [30762] INFO - text", None),
+            ("127.0.0.1 - - [23/Nov/2026:01:50:50 +0000] \"GET /health HTTP/1.1\" 200", None),
+        ] {
+            assert_eq!(level(line), expected, "{line}");
         }
     }
 
@@ -290,7 +346,17 @@ mod tests {
         let after =
             |text: &[u8]| text.iter().position(|byte| *byte != b' ').map_or(Vec::new(), |at| text[at..].to_vec());
         if line.first() == Some(&b'[') && line.get(1).is_some_and(u8::is_ascii_digit) {
-            let place = after(until(&line[1..], b']')?.1);
+            let mut place = after(until(&line[1..], b']')?.1);
+            for _ in 0..2 {
+                if place.first() == Some(&b'[') {
+                    let (word, behind) = until(&place[1..], b']')?;
+                    // Only in front of a line's level alone spaces may stand behind it.
+                    if let Some(level) = named(word).filter(|_| !word.ends_with(b" ") && !word.ends_with(b"\t")) {
+                        return Some(level);
+                    }
+                    place = after(behind);
+                }
+            }
             let (_, rest) = until(place.strip_prefix(b"{")?, b'}')?;
             let rest = after(rest);
             let (word, text) = until(&rest, b' ')?;
@@ -305,7 +371,15 @@ mod tests {
             if stamp.len() < 8 || stamp[4] != b'-' || !year.iter().all(u8::is_ascii_digit) {
                 return None;
             }
-            after(rest)
+            let rest = after(rest);
+            let is_time = rest.len() > 2 && rest[..2].iter().all(u8::is_ascii_digit) && rest[2] == b':';
+            if is_time { after(until(&rest, b' ')?.1) } else { rest }
+        } else if line.first().is_some_and(u8::is_ascii_uppercase) {
+            let text = String::from_utf8_lossy(line.get(..10)?).into_owned();
+            return NAMES
+                .iter()
+                .find(|(name, _)| text == format!("{:<10}", format!("{}:", name.to_uppercase())))
+                .map(|(_, level)| *level);
         } else {
             line.to_vec()
         };
@@ -321,6 +395,11 @@ mod tests {
             lines.push(format!("2026-05-06T01:00:14.610844Z [{word}] t"));
             lines.push(format!("2026-05-06T01:00:14Z   [{upper}]"));
             lines.push(format!("[{word:<9}] text"));
+            lines.push(format!("2026-05-06 01:00:14 [{word:<9}] text"));
+            lines.push(format!("2026-11-23 01:25:35.311470+00:00 [{word}] t"));
+            lines.push(format!("[2026-11-23 01:50:50 +0000] [30762] [{upper}] text"));
+            lines.push(format!("[2026-11-23T01:50:24.521+0000] [SOURCE:DAG_PROCESSOR] {{a.py:925}} {upper} - text"));
+            lines.push(format!("{:<10}text", format!("{upper}:")));
             for date in ["2025-01-01T00:00:00.123+0000", "2025-01-01T00:00:00.123-0530", "2025-01-01 00:00:00 +0000"] {
                 lines.push(format!("[{date}] {{taskinstance.py:1234}} {upper} - text"));
                 lines.push(format!("[{date}] {{a.py:1}} {word}  \u{2013} text"));
