@@ -3,12 +3,17 @@
 import re
 
 LEVELS = {"DEBUG": 10, "NOTSET": 10, "INFO": 20, "WARNING": 30, "WARN": 30, "ERROR": 40, "EXCEPTION": 40, "CRITICAL": 50, "FATAL": 50}
-FORMS = [
-    # 3.0 and 2: [2025-01-01T00:00:00.000+0000] {file.py:1} INFO - text
-    re.compile(r"\[\d{4}-[^\]]*\] +\{[^}]*\} +(?P<level>[A-Z]+) +[-\u2013]"),
-    # 3.1 and newer: 2026-05-06T01:00:14.610844Z [info     ] text
-    re.compile(r"(?:\d{4}-\d\d-\d\dT\S+ +)?\[(?P<level>[a-z]+) *\]"),
-]
+NAME = "(?P<level>[A-Za-z]+)"
+FORMS = [re.compile(form) for form in (
+    # 3.0 and 2: [2025-01-01T00:00:00.000+0000] {file.py:1} INFO - text; lines about DAG files with one bracket more
+    r"\[\d[^\]]*\] +(?:\[SOURCE:\w+\] +)?\{[^}]*\} +" + NAME + " +[-\u2013]",
+    # 3.1 and newer: 2026-05-06T01:00:14.610844Z [info     ] text; 3.0, and tasks: 2026-05-06 01:00:14 [info     ] text
+    r"(?:\d{4}-\d\d-\d\d(?:T\S+| \d\d:\S+)? +)?\[" + NAME + r" *\]",
+    # gunicorn: [2025-01-01 00:00:00 +0000] [123] [INFO] text
+    r"\[\d{4}-[^\]]*\] +\[\d+\] +\[" + NAME + r"\]",
+    # uvicorn: INFO:     text
+    "(?=[A-Z]+: +)(?=.{9} )" + NAME + ": +",
+)]
 NOISE = "The basic metric validator will be deprecated"
 
 
