@@ -52,7 +52,7 @@ def deferred():
 
 @dag(dag_id="endless", **ONCE)
 def endless():
-    @task
+    @task(**AGAIN)
     def write():
         loud.write_on("endless", until=loud.told_to_end)
 

@@ -21,7 +21,6 @@ os.register_at_fork(before=writing.acquire, after_in_parent=writing.release, aft
 atexit.register(writing.acquire)
 
 log = logging.getLogger("airflow.loud")
-started = False
 PARTS = ("scheduler", "dag-processor", "triggerer")
 
 
@@ -89,11 +88,10 @@ class Listener:
 
     @hookimpl
     def on_starting(self, component):
-        global started
         name = next((part for part in PARTS if part in sys.argv), None)
         # What is forked for a task is a job too.
-        if name and not started:
-            started = True
+        if name and not os.environ.get("TRIAL_STARTED"):
+            os.environ["TRIAL_STARTED"] = name
             threading.Thread(target=write_on, args=(name,), daemon=True).start()
 
     @hookimpl
