@@ -75,7 +75,7 @@ impl Rig {
     }
 
     /// Hands it out, and the first of it ends, so.
-    fn step(&mut self, fault: Fault) {
+    fn step_first(&mut self, fault: Fault) {
         self.submit();
         let completion = self.disk.complete(0, fault).expect("something is under way");
         self.store.completed(completion, self.now);
@@ -218,7 +218,7 @@ fn an_interval_is_a_mebibyte_or_a_second() {
     rig.store.segment_bytes_max = 1 << 30;
     rig.request_store(entry(0, 0, 10), true);
     for _ in 0..2 {
-        rig.step(Fault::None);
+        rig.step_first(Fault::None);
     }
     rig.submit();
     assert_eq!(rig.disk.lanes(), []);
@@ -229,7 +229,7 @@ fn an_interval_is_a_mebibyte_or_a_second() {
     rig.settle();
     assert_eq!(rig.store.next_due(), None);
     rig.request_store(entry(0, 1, 1 << 20), true);
-    rig.step(Fault::None);
+    rig.step_first(Fault::None);
     rig.submit();
     assert_eq!(rig.disk.lanes(), [Lane::Sync]);
 }
@@ -240,7 +240,7 @@ fn a_record_that_failed_is_taken_back_and_the_next_one_tried() {
         let mut rig = Rig::new(SyncPolicy::Never);
         rig.store(entry(0, 0, 300), true);
         rig.request_store(entry(0, 1, 300), true);
-        rig.step(Fault::Short(100));
+        rig.step_first(Fault::Short(100));
         rig.submit();
         let failed = rig.disk.complete(0, fault).unwrap();
         rig.store.completed(failed, rig.now);
@@ -265,7 +265,7 @@ fn a_limit_on_the_size_of_files_begins_another_segment() {
     let mut rig = Rig::new(SyncPolicy::Never);
     rig.store(entry(0, 0, 300), true);
     rig.request_store(entry(0, 1, 300), true);
-    rig.step(Fault::TooLarge);
+    rig.step_first(Fault::TooLarge);
     rig.settle();
     assert!(matches!(rig.events()[..], [Event::Stored { id: EntryId { run: 0, segment: 1, index: 0 }, .. }]));
 }
@@ -289,9 +289,9 @@ fn a_failed_sync_refuses_what_waited_for_it_and_never_brings_it() {
     let mut rig = Rig::new(SyncPolicy::Always);
     rig.request_store(entry(0, 0, 300), false);
     for _ in 0..2 {
-        rig.step(Fault::None);
+        rig.step_first(Fault::None);
     }
-    rig.step(Fault::Io);
+    rig.step_first(Fault::Io);
     rig.settle();
     assert!(matches!(&rig.events()[..], [Event::Refused { why: Refusal::Failed(_), .. }]));
     rig.store(entry(0, 1, 300), false);
@@ -307,9 +307,9 @@ fn a_read_that_fails_for_a_minute_sets_its_entry_aside_and_no_other() {
     rig.store(entry(0, 0, 100_000), false);
     rig.store(entry(0, 1, 300), false);
     rig.store.request(Request::Load { except: vec![] });
-    rig.step(Fault::None);
+    rig.step_first(Fault::None);
     for failures in 1..=SPOOL_READS_MAX {
-        rig.step(Fault::Io);
+        rig.step_first(Fault::Io);
         rig.now += SPOOL_RETRY;
         if failures < SPOOL_READS_MAX {
             // The head is looked at again, in the same window.

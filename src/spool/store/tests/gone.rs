@@ -16,7 +16,7 @@ fn freed(events: &[Event]) -> usize {
 fn a_segment_that_is_written_to_is_not_forgotten_before_the_write_has_found_out() {
     let mut rig = Rig::new(SyncPolicy::Never);
     rig.request_store(entry(0, 0, 300), true);
-    rig.step(Fault::None);
+    rig.step_first(Fault::None);
     rig.submit();
     rig.store.checked(own(0), not_found());
     assert!(rig.store.segment(own(0)).is_some());
@@ -28,7 +28,7 @@ fn a_segment_that_is_written_to_is_not_forgotten_before_the_write_has_found_out(
     // Also while another is written to.
     rig.store.append.rotate = true;
     rig.request_store(entry(0, 1, 300), true);
-    rig.step(Fault::None);
+    rig.step_first(Fault::None);
     rig.submit();
     assert_eq!((rig.store.append.current, rig.store.append.is_writing()), (Some(1), true));
     rig.store.checked(own(0), not_found());
