@@ -324,7 +324,7 @@ fn each_command_is_looked_at_and_none_is_started() {
         format!("fail  command      cannot start child plain ({plain}): EACCES; {plain} is not executable\n"),
         "fail  command      cannot start child no-such-program (no-such-program): ENOENT; no such command in PATH"
             .to_owned(),
-        format!("the interpreter that its #! line names, /no/such/python, does not\n"),
+        "the interpreter that its #! line names, /no/such/python, does not\n".to_owned(),
         format!("warn  command      asks: the #! line of {asks} wants no-such-python, which is not in PATH\n"),
         "-> chmod +x it, or name its interpreter first\n".to_owned(),
     ] {
