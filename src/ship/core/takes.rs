@@ -153,8 +153,13 @@ impl Stream {
     fn next_for_disk(&self) -> Option<usize> {
         let at = WAITING_BODIES_PER_STREAM_MAX;
         let delivery = self.waiting.get(at)?;
-        let is_next = self.disk.alone == 0 || delivery.number >= self.disk.alone_until;
         // Nor a part of a body, whose others are here: it would come back after them.
-        (is_next && !delivery.trial.is_part && !self.refusals.slow).then_some(at)
+        (self.may_leave(delivery.number) && !delivery.trial.is_part && !self.refusals.slow).then_some(at)
+    }
+
+    /// No younger one lies on disk, nor came back from there already.
+    pub(super) fn may_leave(&self, number: u64) -> bool {
+        (self.disk.alone == 0 || number >= self.disk.alone_until)
+            && self.backlog.iter().all(|other| other.number < number)
     }
 }

@@ -77,7 +77,8 @@ impl Core {
                 if purpose == Purpose::Safety {
                     self.streams[stream].disk.storing.pop_front();
                 }
-                let full = self.streams[stream].waiting.len() >= WAITING_BODIES_PER_STREAM_MAX;
+                let own = &self.streams[stream];
+                let full = own.waiting.len() >= WAITING_BODIES_PER_STREAM_MAX && own.may_leave(delivery.number);
                 if purpose == Purpose::Room {
                     self.free_bytes(stream, delivery.parcel.memory_bytes());
                     self.left_on_disk(stream, &delivery);

@@ -3,8 +3,7 @@
 
 use super::adopted::adopted;
 use super::*;
-use crate::limits::ADOPTED_STREAMS_MAX;
-use crate::limits::SPOOL_RETRY;
+use crate::limits::{ADOPTED_STREAMS_MAX, BACKLOG_AHEAD_BODIES, SPOOL_RETRY};
 use crate::ship::core::creation::Existence;
 use crate::ship::core::stream::{Delivery, OnDisk};
 use crate::spool::wire::Refusal;
@@ -255,5 +254,31 @@ fn a_backlog_that_waits_for_memory_does_not_hold_up_what_memory_waits_for() {
             core.streams[0].put_back(Delivery { backlog: true, ..delivery(number) });
         }
         assert_eq!(core.load(clock::now()).is_some(), loads, "window {window}, {on_disk} on disk");
+    }
+}
+
+#[test]
+fn where_order_is_strict_nothing_is_left_on_disk_behind_a_younger_one() {
+    for segment_is_gone in [false, true] {
+        let mut desk = Desk::new(1, with_disk(1, 1, true));
+        desk.offer(0, ["a", "b", "c", "d", "e"]);
+        desk.spool_works_on();
+        assert_eq!(desk.core.streams[0].backlog.len(), BACKLOG_AHEAD_BODIES, "no more comes back now");
+        desk.core.set_presses(0, true);
+        if segment_is_gone {
+            // b and c are stored again: the second finds too many in memory.
+            desk.hear(Event::Missing { segment: 0 });
+        }
+        // It comes back, and is one too many: the youngest in memory is the one that must stay there.
+        desk.answer("a", not_found());
+        desk.spool_works_on();
+        desk.core.stream_created(0, ok(), desk.now);
+        desk.act();
+        desk.spool_works_on();
+        for name in ["a", "b", "c", "d", "e"] {
+            desk.answer(name, ok());
+            desk.spool_works_on();
+        }
+        assert_eq!((desk.delivered(0), desk.core.is_empty(desk.now)), (5, true));
     }
 }
