@@ -190,3 +190,22 @@ fn a_cut_line_whose_last_piece_is_gone_is_gone_and_no_other_line_in_its_place() 
         assert_eq!((desk.core.spooled_of(0), desk.core.held(0)), (Count::default(), Count::default()));
     }
 }
+
+#[test]
+fn what_is_left_on_disk_while_nothing_is_found_there_is_looked_for_again() {
+    let mut desk = Desk::new(1, with_disk(1, 1, false));
+    desk.offer(0, ["a", "b", "c", "d"]);
+    desk.spool_works();
+    desk.offer(0, ["e"]);
+    let load = desk.asked.pop_front();
+    assert!(matches!(load, Some(Request::Load { .. })), "{load:?}");
+    desk.kept[0].done = true;
+    let key = desk.core.streams[0].address.key();
+    desk.hear(Event::Gone { run: 0, key, sum: sum(1) });
+    desk.spool_works();
+    // Decided before "e" was there.
+    desk.hear(Event::Nothing);
+    desk.act();
+    assert_eq!(desk.core.disk.alone, 1);
+    assert!(matches!(desk.asked.front(), Some(Request::Load { .. })), "{:?}", desk.asked);
+}
