@@ -37,7 +37,7 @@ CASES = {
     "wrapped-direct": {"wrapped": True, "unending": True},
 }
 # Not a case: it makes the database that the cases begin with.
-MIGRATION = "migrate"
+MIGRATION, TEMPLATE = "migrate", "database"
 ENDS = {"heavy": "success", "deferred": "success", "failing": "failed", "timed_out": "failed"}
 CASE_SECONDS_MAX = 360
 WEB_SECONDS_MAX = 180
@@ -69,7 +69,7 @@ class Case:
     def prepare(self):
         shutil.rmtree(self.place, ignore_errors=True)
         # A database that is ready saves each further case half a minute.
-        template = self.place.parent / "database"
+        template = self.place.parent / TEMPLATE
         if template.exists():
             shutil.copytree(template, self.place)
         for folder in ("home", "bin", "recorded", "written", "reports", "spool"):
@@ -93,10 +93,13 @@ class Case:
             self.database.prepared()
             self.database.end()
             self.database = None
-            template.mkdir()
+            # Whole or not at all, for later runs take it as it is.
+            made = self.place / TEMPLATE
+            made.mkdir()
             for name in ("airflow.db", "postgres"):
                 if (self.place / name).exists():
-                    (self.place / name).rename(template / name)
+                    (self.place / name).rename(made / name)
+            made.rename(template)
         else:
             self.engine = sqlalchemy.create_engine(self.database.url)
 
@@ -343,8 +346,8 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if wrong := set(names) - set(CASES):
         sys.exit(f"{', '.join(wrong)}: no such case; there are {', '.join(CASES)}")
-    shutil.rmtree(Path(place) / "database", ignore_errors=True)
-    for name in (MIGRATION, *(names or CASES)):
+    first = () if (Path(place) / TEMPLATE).exists() else (MIGRATION,)
+    for name in (*first, *(names or CASES)):
         print(f"Airflow {version}, {name}:", flush=True)
         case = Case(name, version, Path(airflow).absolute(), Path(logpump).absolute(), Path(place).absolute() / name)
         signal.alarm(CASE_SECONDS_MAX)
