@@ -32,17 +32,19 @@ def die_with_parent():
 def main():
     name = "-".join(sys.argv[1:])
     record = os.open(os.path.join(os.environ["TRIAL_RECORDED"], name), os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
-    # As logpump starts it: a session of its own. Airflow 2 leaves its process group unless it leads its session.
+    # Airflow 2 leaves its process group unless it leads its session, as it does when logpump starts it. Version 3 stays in
+    # ours, so that SIGKILL to the group takes all of it.
+    own_session = os.environ["AIRFLOW_VERSION"].startswith("2.")
     child = subprocess.Popen(
         [os.environ["TRIAL_AIRFLOW"], *sys.argv[1:]],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        start_new_session=True,
+        start_new_session=own_session,
         preexec_fn=die_with_parent,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _: os.killpg(child.pid, number))
+        signal.signal(number, lambda number, _: os.killpg(child.pid, number) if own_session else None)
     thread = threading.Thread(target=copy, args=(child.stdout.fileno(), record), daemon=True)
     thread.start()
     code = child.wait()
