@@ -5,6 +5,7 @@ pub mod bell;
 pub mod environment;
 pub mod mirror;
 pub mod probe;
+pub mod sha256;
 pub mod signals;
 pub mod spawn;
 pub mod task;
