@@ -1,4 +1,4 @@
-//! Panics of our own that tests plant, to see what one costs. They exist only with feature `tools`, which an image is
+//! Faults of our own that tests plant, panics but for one, to see what one costs. They exist only with feature `tools`, which an image is
 //! built without: then nothing is left of this.
 //!
 //! `LOGPUMP_TEST_PANIC=PLACE:WHEN`, several with commas between. A PLACE names itself to `planted`; WHEN is a number, 3

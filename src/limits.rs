@@ -108,8 +108,8 @@ pub const BODY_BYTES_TYPICAL: usize = BATCH_BYTES_MAX + BATCH_BYTES_MAX / 4;
 /// stream's body, so that one that fills memory leaves some to others.
 pub const VISIT_BYTES_MAX: usize = ESCAPE_GROWTH_MAX * MESSAGE_BYTES_MAX + BODY_BYTES_MAX;
 /// After so many bytes of bodies, ship looks at what came in meanwhile: a full body takes a millisecond, or many where CPU
-/// is short.
-pub const TURN_BYTES_MAX: usize = BATCH_BYTES_MAX;
+/// is short. Two, since two are hashed in little more time than one.
+pub const TURN_BYTES_MAX: usize = 2 * BATCH_BYTES_MAX;
 /// The least that is left of `--memory-max` for bodies, open and finished, beside what one visit makes: about one and
 /// the next.
 pub const BODIES_BYTES_MIN: usize = 2 * BATCH_BYTES_MAX;

@@ -2,6 +2,7 @@
 //! of the SDK's own before it signs. Turns the SDK's results into the core's answers, and decides nothing.
 
 mod answer_size;
+mod body;
 mod group;
 mod inspect;
 mod verdict;
@@ -17,16 +18,15 @@ use aws_sdk_cloudwatchlogs::config::{BehaviorVersion, Region, StalledStreamProte
 use aws_sdk_cloudwatchlogs::operation::RequestId;
 use aws_sdk_cloudwatchlogs::operation::put_log_events::PutLogEventsOutput;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use aws_smithy_types::body::SdkBody;
-use bytes::Bytes;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use super::answer::{Answer, Rejected};
 use crate::limits::{CALL_TIMEOUT, CONNECT_TIMEOUT, SDK_CLIENTS_MAX};
 use crate::spool::entry::{Address, Entry};
+use crate::sys::sha256::Digest;
 use answer_size::AnswerSize;
+use body::OurBody;
 pub use group::GroupSettings;
 pub use inspect::{Connection, Identity, Inspection, Inspector, Try};
 use verdict::refused;
@@ -63,8 +63,9 @@ impl CloudWatch {
         self.clients.lock().expect("nobody panics with the clients").clear();
     }
 
-    pub async fn put(&self, entry: &Entry) -> Answer {
-        let (gzip, payload) = (entry.gzip, entry.payload.clone());
+    /// `digest`: the payload's.
+    pub async fn put(&self, entry: &Entry, digest: Digest) -> Answer {
+        let body = OurBody { payload: entry.payload.clone(), gzip: entry.gzip, digest };
         self.bounded(async {
             let sent = self
                 .client(&entry.address)
@@ -74,7 +75,7 @@ impl CloudWatch {
                 .log_stream_name(&entry.address.stream)
                 .set_log_events(Some(Vec::new()))
                 .customize()
-                .mutate_request(move |request| swap_body(request, &payload, gzip))
+                .interceptor(body)
                 .send()
                 .await;
             match sent {
@@ -157,16 +158,6 @@ fn trusting(pem: &[u8]) -> Option<aws_smithy_runtime_api::client::http::SharedHt
     let builder =
         aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).tls_context(context);
     Some(builder.build_https())
-}
-
-/// Runs before the request is signed, on every attempt.
-fn swap_body(request: &mut HttpRequest, payload: &Bytes, gzip: bool) {
-    let headers = request.headers_mut();
-    headers.insert("content-length", payload.len().to_string());
-    if gzip {
-        headers.insert("content-encoding", "gzip");
-    }
-    *request.body_mut() = SdkBody::from(payload.clone());
 }
 
 /// A success of anything else, such as a proxy, acknowledges nothing; an empty one would be read as a good answer.

@@ -29,6 +29,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::hash::BodyHash;
 use super::notice::Notice;
 use super::parcel::{Books, Label, Parcel};
 use super::rate::Rate;
@@ -63,6 +64,7 @@ pub enum Action {
         call: usize,
         stream: usize,
         entry: Arc<Entry>,
+        hash: BodyHash,
     },
     CreateStream {
         stream: usize,

@@ -63,6 +63,7 @@ impl Feed {
                 open: None,
                 gap: None,
                 last_body_bytes: 0,
+                last_raw_bytes: 0,
             },
             visits: Visits::new(linger),
             line_dropped: None,
@@ -195,6 +196,11 @@ impl Feed {
             dropped += Count::new(u64::from(new), piece.bytes);
         }
         dropped
+    }
+
+    /// Its ring holds about as much as went into its last body.
+    pub fn has_another(&self) -> bool {
+        self.ring.occupied_bytes() as u64 >= self.packer.last_raw_bytes
     }
 
     /// Its ring is half full, or will not fill any more: rather to the disk with a body than to wait for a call.
@@ -338,6 +344,7 @@ struct Packer {
     gap: Option<Gap>,
     /// The next body will be about as large as the last: room for it at once, instead of growing into it.
     last_body_bytes: usize,
+    last_raw_bytes: u64,
 }
 
 impl Packer {
@@ -422,7 +429,7 @@ impl Packer {
         let open = self.open.take()?;
         let serial = self.dater.batch_closed(wall_ms);
         let body = open.close();
-        self.last_body_bytes = body.json.len();
+        (self.last_body_bytes, self.last_raw_bytes) = (body.json.len(), body.raw_bytes);
         Some(Finished { body, serial })
     }
 }

@@ -15,6 +15,7 @@ mod dropping;
 mod feed;
 pub mod files;
 mod gap;
+pub mod hash;
 pub mod inspect;
 mod metrics;
 pub mod notice;
@@ -53,6 +54,7 @@ use control::{Control, Phase};
 use core::Action;
 pub use core::DiskOptions;
 pub use feed::Treatment;
+use hash::Hashed;
 use metrics::Metrics;
 pub use pump::{Ledgers, Stream, WhenFull};
 use pump::{Now, Pump};
@@ -219,6 +221,8 @@ struct Shipping<'a> {
     teller: Teller,
     fault: Fault,
     call_fault: Fault,
+    /// Not a panic: the service is told a hash that is not the body's.
+    hash_fault: Fault,
 }
 
 impl<'a> Shipping<'a> {
@@ -244,6 +248,7 @@ impl<'a> Shipping<'a> {
             teller,
             fault: Fault::planted("ship"),
             call_fault: Fault::planted("call"),
+            hash_fault: Fault::planted("hash"),
         })
     }
 
@@ -329,6 +334,7 @@ impl<'a> Shipping<'a> {
     /// Does what the pump wants done.
     fn perform(&mut self, now: Instant) -> bool {
         let mut performed = false;
+        let mut sends = Vec::new();
         while let Some(action) = self.pump.poll(now) {
             performed = true;
             match (action, &self.cloudwatch) {
@@ -338,16 +344,7 @@ impl<'a> Shipping<'a> {
                         spool.send(request);
                     }
                 }
-                (Action::Send { call, entry, .. }, Some(cloudwatch)) => {
-                    let cloudwatch = cloudwatch.clone();
-                    let fails = self.call_fault.strikes();
-                    let told = self.teller.call(now, || What::Put(entry.clone()));
-                    let put = async move {
-                        assert!(!fails, "planted by a test");
-                        cloudwatch.put(&entry).await
-                    };
-                    self.calls.spawn(async move { Done { of: Of::Put(call), answer: answered(put).await, told } });
-                }
+                (Action::Send { call, entry, hash, .. }, Some(_)) => sends.push((call, Hashed { entry, hash })),
                 (Action::CreateStream { stream, address }, Some(cloudwatch)) => {
                     let cloudwatch = cloudwatch.clone();
                     let told = self.teller.call(now, || What::Stream(address.clone()));
@@ -371,7 +368,27 @@ impl<'a> Shipping<'a> {
                 (Action::CreateGroup { group, .. }, None) => self.pump.group_created(group, accepted(), now),
             }
         }
+        self.send(sends, now);
         performed
+    }
+
+    /// Two bodies that go out at once are hashed together, when the first of their calls begins; a lone one is not held
+    /// back for another.
+    fn send(&mut self, sends: Vec<(usize, Hashed)>, now: Instant) {
+        let Some(cloudwatch) = &self.cloudwatch else { return };
+        let partners = hash::partners(sends.iter().map(|(_, body)| body), || self.pump.waiting());
+        for ((call, body), partner) in sends.into_iter().zip(partners) {
+            let cloudwatch = cloudwatch.clone();
+            let (fails, is_wrong) = (self.call_fault.strikes(), self.hash_fault.strikes());
+            let told = self.teller.call(now, || What::Put(body.entry.clone()));
+            let put = async move {
+                assert!(!fails, "planted by a test");
+                let mut digest = body.digest(partner);
+                digest[0] ^= u8::from(is_wrong);
+                cloudwatch.put(&body.entry, digest).await
+            };
+            self.calls.spawn(async move { Done { of: Of::Put(call), answer: answered(put).await, told } });
+        }
     }
 
     fn take_answer(&mut self, done: Result<Done, tokio::task::JoinError>) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::hash::BodyHash;
 use super::split::SplitLines;
 use super::split_body::split_entry;
 use crate::batch::Body;
@@ -28,6 +29,7 @@ pub struct Label {
 #[derive(Debug)]
 pub struct Parcel {
     pub entry: Arc<Entry>,
+    pub hash: BodyHash,
     /// Whole lines; of an adopted one also those whose last piece is in it.
     lines: u64,
     raw_bytes: u64,
@@ -49,18 +51,18 @@ impl Parcel {
             pieces: body.pieces,
             payload: Bytes::from(encode(body.json)),
         };
-        Parcel { entry: Arc::new(entry), lines, raw_bytes, adopted: false }
+        Parcel { entry: Arc::new(entry), hash: BodyHash::default(), lines, raw_bytes, adopted: false }
     }
 
     /// Of this run, and on disk meanwhile.
     pub fn back(entry: Entry) -> Parcel {
         let (lines, raw_bytes) = (entry.whole_lines(), entry.count().bytes);
-        Parcel { entry: Arc::new(entry), lines, raw_bytes, adopted: false }
+        Parcel { entry: Arc::new(entry), hash: BodyHash::default(), lines, raw_bytes, adopted: false }
     }
 
     pub fn adopted(entry: Entry) -> Parcel {
-        let count = entry.count();
-        Parcel { entry: Arc::new(entry), lines: count.lines, raw_bytes: count.bytes, adopted: true }
+        let Count { lines, bytes: raw_bytes, .. } = entry.count();
+        Parcel { entry: Arc::new(entry), hash: BodyHash::default(), lines, raw_bytes, adopted: true }
     }
 
     /// Its first `count` events, and the rest. `Err`: it cannot be taken apart.

@@ -195,6 +195,35 @@ fn a_panic_in_a_call_costs_that_call() {
     assert!(!ended.said.contains("the shipping thread failed"), "{}", ended.said);
 }
 
+/// So the SDK signs the hash that it is given, and computes none: were ours passed over, the service would take the body.
+#[test]
+fn a_body_that_is_sent_with_a_wrong_hash_is_refused_and_taken_with_its_own() {
+    for gzip in [&[][..], &["--gzip"]] {
+        let standin = standin(&[]);
+        let run = Logpump::new("auto").into_cloudwatch(&standin.url).env("LOGPUMP_TEST_PANIC", "hash:1");
+        let ended = run.args(gzip).args(&["--drain-timeout", "100s"]).shell("seq 1 1000; exit 3").run();
+        assert_eq!(ended.code, Some(3), "{}", ended.said);
+        ended.assert_all_delivered(1000, 3893);
+        assert!(ended.said.contains("InvalidSignatureException"), "{}", ended.said);
+        assert_eq!(ended.report["total"]["retries"], 1, "{:#}", ended.report);
+        assert_eq!(standin.stats()["events"], 1000);
+    }
+}
+
+/// Several writers have several bodies ready at once, of unequal lengths: each is signed with its own hash.
+#[test]
+fn bodies_that_are_hashed_together_are_each_taken_at_once() {
+    for gzip in [&[][..], &["--gzip"]] {
+        let standin = standin(&[]);
+        let run = Logpump::new("auto").into_cloudwatch(&standin.url).args(gzip);
+        let run = run.args(&["--when-full", "block", "--spool-max", "0", "--drain-timeout", "100s"]);
+        let run = run.shell("seq 1 50000").shell("seq 1000 70000").shell("seq 1 100000");
+        let ended = run.run();
+        assert_eq!(ended.total("/delivered").0, 50_000 + 69_001 + 100_000, "{:#}\n{}", ended.report, ended.said);
+        assert_eq!(ended.report["total"]["retries"], 0, "{:#}\n{}", ended.report, ended.said);
+    }
+}
+
 #[test]
 fn of_two_children_each_keeps_its_code_and_its_counts() {
     let standin = standin(&["--no-verify"]);

@@ -296,7 +296,7 @@ impl World<'_> {
                 return Err(format!("it asks in a circle, just now for {action:?}"));
             }
             match action {
-                Action::Send { call, stream, entry } => {
+                Action::Send { call, stream, entry, .. } => {
                     let body = self.watch.sent(&entry, stream < run.logs.len())?;
                     let own = stream < run.logs.len();
                     self.trace(|| format!("send {} own {own} serial {}", body.words(), entry.serial));

@@ -25,6 +25,7 @@ use super::verdict::{chain, refused};
 use super::{AnswerSize, CloudWatch, Target, configure};
 use crate::limits::{CONNECT_TIMEOUT, INSPECT_STEP_TIMEOUT};
 use crate::spool::entry::{Address, Entry};
+use crate::sys::sha256;
 
 /// Whose credentials are used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,7 +145,8 @@ impl Inspector {
     async fn put(&self, attempt: &Try) -> Answer {
         let cloudwatch = CloudWatch::new(self.target.clone());
         let address = &attempt.entry.address;
-        let first = cloudwatch.put(&attempt.entry).await;
+        let digest = sha256::one(&attempt.entry.payload);
+        let first = cloudwatch.put(&attempt.entry, digest).await;
         if !matches!(first, Answer::NotFound(_)) {
             return first;
         }
@@ -155,7 +157,7 @@ impl Inspector {
                 made = cloudwatch.create_stream(address).await;
             }
         }
-        if matches!(made, Answer::Accepted(_)) { cloudwatch.put(&attempt.entry).await } else { made }
+        if matches!(made, Answer::Accepted(_)) { cloudwatch.put(&attempt.entry, digest).await } else { made }
     }
 
     fn service_ahead_s(&self) -> Option<i64> {

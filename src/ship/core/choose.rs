@@ -7,6 +7,7 @@ use super::stream::{Call, CallState, Delivery, Stream};
 use super::{Action, Core};
 use crate::limits::DURABLE_FLUSH_SHARE;
 use crate::ship::core::creation::Existence;
+use crate::ship::hash::Hashed;
 
 impl Core {
     /// The one that has rested longest: at a low rate, the first places would keep the others from their turn.
@@ -64,6 +65,14 @@ impl Core {
             && self.rate.limited_since().is_none()
             && self.outage.since.is_none()
             && (under_way == 0 || under_way * DURABLE_FLUSH_SHARE < self.calls.len())
+    }
+
+    /// One that waits for a place in the window: it may be hashed beside one that has got a place.
+    pub fn waiting(&self) -> Option<Hashed> {
+        let foremost = self.streams.iter().flat_map(|stream| [stream.waiting.front(), stream.backlog.front()]);
+        let mut parcels = foremost.flatten().map(|delivery| &delivery.parcel);
+        let parcel = parcels.find(|parcel| !parcel.hash.is_known())?;
+        Some(Hashed { entry: parcel.entry.clone(), hash: parcel.hash.clone() })
     }
 
     fn take(&mut self, index: usize, backlog: bool) -> Option<Delivery> {
@@ -126,10 +135,10 @@ impl Core {
             ledger.duplicates += delivery.parcel.events() as u64;
         }
         delivery.attempts = delivery.attempts.saturating_add(1);
-        let entry = delivery.parcel.entry.clone();
+        let (entry, hash) = (delivery.parcel.entry.clone(), delivery.parcel.hash.clone());
         let (sent_after, state) = (self.successes, CallState::Flying);
         self.calls[slot] = Some(Call { stream, delivery, sent_after, sent_at: now, state });
-        Action::Send { call: slot, stream, entry }
+        Action::Send { call: slot, stream, entry, hash }
     }
 }
 

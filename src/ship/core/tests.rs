@@ -153,7 +153,7 @@ impl Rig {
 
     fn perform(&mut self, action: Action) -> String {
         match action {
-            Action::Send { call, stream, entry } => {
+            Action::Send { call, stream, entry, .. } => {
                 let payload = &entry.payload;
                 let name = String::from_utf8(payload.to_vec()).unwrap();
                 let sooner = self.fates.values().any(|other| {

@@ -99,7 +99,7 @@ impl Desk {
         let mut texts = Vec::new();
         while let Some(action) = self.core.poll(self.now) {
             match action {
-                Action::Send { call, stream, entry } => {
+                Action::Send { call, stream, entry, .. } => {
                     let events = messages(&entry.payload, self.gzip);
                     texts.push(events.join(" "));
                     self.flying.push((call, stream, events));
