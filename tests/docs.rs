@@ -18,7 +18,7 @@ use logpump::limits;
 use logpump::lines::{Framer, Taken};
 use serde_json::Value;
 
-const DOCUMENTS: [&str; 10] = [
+const DOCUMENTS: [&str; 11] = [
     "README.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -27,12 +27,14 @@ const DOCUMENTS: [&str; 10] = [
     "docs/LOSS.md",
     "docs/MWAA.md",
     "docs/OPERATIONS.md",
+    "docs/PERFORMANCE.md",
     "docs/THREATS.md",
     "docs/TRANSFORM.md",
 ];
 
 /// cargo's, docker's and other programs' that documents name, and our scripts'.
-const OTHERS_OPTIONS: [&str; 17] = [
+const OTHERS_OPTIONS: [&str; 18] = [
+    "--bench",
     "--help",
     "--locked",
     "--release",
