@@ -263,7 +263,7 @@ fn check_bodies(events: &[Event], bodies: &[Body]) {
         let pieces: Vec<Piece> = (0_u32..)
             .zip(here)
             .filter(|(_, event)| !event.whole)
-            .map(|(event, _)| Piece { event, line: base + u64::from(event), ends: false })
+            .map(|(event, _)| Piece::cut(event, base + u64::from(event), false))
             .collect();
         assert_eq!(body.pieces, pieces);
 

@@ -132,7 +132,7 @@ impl OpenBatch {
 
         let whole = record.begins && record.ends;
         if !whole {
-            self.pieces.push(Piece { event: self.raw_lengths.len() as u32, line: record.line, ends: record.ends });
+            self.pieces.push(Piece::cut(self.raw_lengths.len() as u32, record.line, record.ends));
         }
         self.raw_lengths.push(record.raw_bytes);
         self.charged_bytes += text.len() + EVENT_OVERHEAD_BYTES;
@@ -146,6 +146,17 @@ impl OpenBatch {
         // By the same way, so that a line's stays as short as it is.
         self.push(&Record { text, raw_bytes: 0, line: 0, begins: true, ends: true }, timestamp_ms)?;
         self.lines -= 1;
+        Ok(())
+    }
+
+    /// Appends an event that is so many whole lines. Otherwise as `push`.
+    pub fn push_joined(&mut self, record: &Record<'_>, lines: u32, timestamp_ms: i64) -> Result<(), Full> {
+        assert!(lines > 0 && record.begins && record.ends, "only whole lines are joined");
+        self.push(record, timestamp_ms)?;
+        if lines > 1 {
+            self.pieces.push(Piece { event: (self.raw_lengths.len() - 1) as u32, part: Part::Joined { lines } });
+            self.lines += u64::from(lines - 1);
+        }
         Ok(())
     }
 
@@ -172,7 +183,7 @@ impl OpenBatch {
         (!self.is_empty()).then_some(self.last_ms)
     }
 
-    /// Whole lines; the pieces of cut lines are not among them.
+    /// Whole lines, also those that share an event; the pieces of cut lines are not among them.
     pub fn lines(&self) -> u64 {
         self.lines
     }
@@ -230,7 +241,7 @@ pub struct Body {
     pub json: Vec<u8>,
     /// The pipe bytes that each event stands for, newline included; 0 for a marker of our own.
     pub raw_lengths: Vec<u32>,
-    /// The events that are not whole lines, in order.
+    /// The events that are not exactly one line, in order.
     pub pieces: Vec<Piece>,
     pub first_ms: i64,
     pub last_ms: i64,
@@ -242,12 +253,52 @@ pub struct Body {
     pub raw_bytes: u64,
 }
 
-/// An event that is a piece of a longer line.
+/// An event that is not exactly one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piece {
     /// Its index in the body.
     pub event: u32,
-    /// Stream position of the line's first byte, the same for all its pieces.
-    pub line: u64,
-    pub ends: bool,
+    pub part: Part,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// A piece of a longer line.
+    Cut {
+        /// Stream position of the line's first byte, the same for all its pieces.
+        line: u64,
+        ends: bool,
+    },
+    /// So many whole lines, two at least.
+    Joined { lines: u32 },
+}
+
+impl Piece {
+    pub const fn cut(event: u32, line: u64, ends: bool) -> Piece {
+        Piece { event, part: Part::Cut { line, ends } }
+    }
+
+    /// Whole lines in it.
+    pub fn whole_lines(&self) -> u64 {
+        match self.part {
+            Part::Cut { .. } => 0,
+            Part::Joined { lines } => u64::from(lines),
+        }
+    }
+
+    /// The line that it is a piece of, and whether that ends with it.
+    pub fn cut_line(&self) -> Option<(u64, bool)> {
+        match self.part {
+            Part::Cut { line, ends } => Some((line, ends)),
+            Part::Joined { .. } => None,
+        }
+    }
+
+    /// Lines that end in it.
+    pub fn lines_ended(&self) -> u64 {
+        match self.part {
+            Part::Cut { ends, .. } => u64::from(ends),
+            Part::Joined { lines } => u64::from(lines),
+        }
+    }
 }

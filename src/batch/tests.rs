@@ -1,6 +1,6 @@
 //! Batches by hand. serde_json and a naive packer stand against them in tests/transform.rs.
 
-use super::{Full, Head, OpenBatch, Piece};
+use super::{Full, Head, OpenBatch, Part, Piece};
 use crate::lines::Record;
 
 fn line(text: &str) -> Record<'_> {
@@ -35,6 +35,19 @@ fn a_body_is_the_json_of_one_call() {
 }
 
 #[test]
+fn lines_that_share_an_event_are_listed_and_counted() {
+    let mut batch = OpenBatch::new(&Head::new("g", "s"));
+    let record = |text| Record { text, raw_bytes: 6, line: 0, begins: true, ends: true };
+    batch.push(&record("one"), 1).unwrap();
+    batch.push_joined(&record("a\nb\nc"), 3, 1).unwrap();
+    batch.push_joined(&record("alone"), 1, 1).unwrap();
+    let body = batch.close();
+    assert_eq!((body.lines, body.raw_lengths.len(), body.raw_bytes), (5, 3, 18));
+    assert_eq!(body.pieces, [Piece { event: 1, part: Part::Joined { lines: 3 } }]);
+    assert!(String::from_utf8(body.json).unwrap().contains(r#""message":"a\nb\nc""#));
+}
+
+#[test]
 fn pieces_are_listed_and_are_no_whole_lines() {
     let mut batch = open();
     let end = Record { text: "end", raw_bytes: 4, line: 70, begins: false, ends: true };
@@ -44,7 +57,7 @@ fn pieces_are_listed_and_are_no_whole_lines() {
     assert_eq!(batch.push(&begin, 1), Ok(()));
     let body = batch.close();
     assert_eq!((body.lines, body.raw_bytes), (1, 15));
-    let pieces = [Piece { event: 0, line: 70, ends: true }, Piece { event: 2, line: 90, ends: false }];
+    let pieces = [Piece::cut(0, 70, true), Piece::cut(2, 90, false)];
     assert_eq!(body.pieces, pieces);
 }
 

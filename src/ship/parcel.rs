@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::hash::BodyHash;
 use super::split::SplitLines;
 use super::split_body::split_entry;
-use crate::batch::Body;
+use crate::batch::{Body, Piece};
 use crate::ledger::{Count, End, Ledger};
 use crate::spool::entry::{Address, Entry};
 
@@ -84,8 +84,8 @@ impl Parcel {
     /// It lies on disk alone from now on, or is back from there.
     pub fn moved(&self, on_disk: bool, books: &mut Books) {
         if !self.adopted {
-            let last_pieces = self.entry.pieces.iter().filter(|piece| piece.ends);
-            last_pieces.for_each(|piece| books.split.moved(piece.line, on_disk));
+            let last_pieces = self.entry.pieces.iter().filter_map(Piece::cut_line).filter(|(_, ends)| *ends);
+            last_pieces.for_each(|(line, _)| books.split.moved(line, on_disk));
         }
     }
 
@@ -101,8 +101,8 @@ impl Parcel {
     pub fn settle(self, end: End, books: &mut Books) {
         books.ledger.book(end, self.held());
         if !self.adopted {
-            for piece in &self.entry.pieces {
-                end_piece(piece.line, piece.ends, end, books);
+            for (line, ends) in self.entry.pieces.iter().filter_map(Piece::cut_line) {
+                end_piece(line, ends, end, books);
             }
         }
     }
@@ -114,10 +114,14 @@ impl Parcel {
             let end = end_of(index);
             let piece = pieces.next_if(|piece| piece.event as usize == index);
             // A marker of our own stands for no pipe byte, and is no line.
-            let is_line = *raw_length > 0 && piece.is_none_or(|piece| self.adopted && piece.ends);
-            books.ledger.book(end, Count::new(u64::from(is_line), u64::from(*raw_length)));
-            if let (Some(piece), false) = (piece, self.adopted) {
-                end_piece(piece.line, piece.ends, end, books);
+            let lines = match piece {
+                None => u64::from(*raw_length > 0),
+                Some(piece) if self.adopted => piece.lines_ended(),
+                Some(piece) => piece.whole_lines(),
+            };
+            books.ledger.book(end, Count::new(lines, u64::from(*raw_length)));
+            if let (Some((line, ends)), false) = (piece.and_then(Piece::cut_line), self.adopted) {
+                end_piece(line, ends, end, books);
             }
         }
     }
@@ -154,8 +158,8 @@ mod tests {
         let mut books = Books::default();
         let parcel_of_two = parcel(&mut books);
         assert_eq!((parcel_of_two.events(), parcel_of_two.held()), (4, Count::new(1, 15)));
-        // Four lengths of 4 bytes, two pieces of 16.
-        assert_eq!(parcel_of_two.memory_bytes(), parcel_of_two.entry.payload.len() + 4 * 4 + 2 * 16);
+        // Four lengths of 4 bytes, two pieces of 24.
+        assert_eq!(parcel_of_two.memory_bytes(), parcel_of_two.entry.payload.len() + 4 * 4 + 2 * 24);
         parcel_of_two.settle(End::Delivered, &mut books);
         assert_eq!(books.ledger.ended(End::Delivered), Count::new(2, 15));
 

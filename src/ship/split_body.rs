@@ -227,8 +227,8 @@ mod tests {
             let shared = left.last_ms == right.first_ms;
             prop_assert_eq!((left.serial, right.serial), (serial, serial || shared));
             prop_assert_eq!(left.count() + right.count(), whole.count());
-            let first = Piece { event: 0, line: 0, ends: true };
-            let last = Piece { event: (messages.len() - 1 - count) as u32, line: 7 * (messages.len() as u64 - 1), ends: false };
+            let first = Piece::cut(0, 0, true);
+            let last = Piece::cut((messages.len() - 1 - count) as u32, 7 * (messages.len() as u64 - 1), false);
             prop_assert_eq!((left.pieces, right.pieces), (vec![first], vec![last]));
             let event = first_event(&left.payload).unwrap();
             prop_assert_eq!((event.timestamp, event.message), (whole.first_ms, messages[0].0.clone()));

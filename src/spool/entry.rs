@@ -42,7 +42,7 @@ pub struct Entry {
     pub gzip: bool,
     /// The pipe bytes that each event stands for; 0 for a marker of our own.
     pub raw_lengths: Vec<u32>,
-    /// The events that are not whole lines, in order.
+    /// The events that are not exactly one line, in order.
     pub pieces: Vec<Piece>,
     /// The request body, as it was or will be sent.
     pub payload: Bytes,
@@ -51,15 +51,15 @@ pub struct Entry {
 impl Entry {
     /// Lines that end in it (whole ones, and last pieces), and the pipe bytes that it stands for.
     pub fn count(&self) -> Count {
-        let last_pieces = self.pieces.iter().filter(|piece| piece.ends).count() as u64;
+        let last_pieces = self.pieces.iter().filter_map(Piece::cut_line).filter(|(_, ends)| *ends).count() as u64;
         let bytes = self.raw_lengths.iter().map(|length| u64::from(*length)).sum();
         Count::new(self.whole_lines() + last_pieces, bytes)
     }
 
-    /// Events that are whole lines.
+    /// Lines that are in one event, each or several together.
     pub fn whole_lines(&self) -> u64 {
         let events = self.raw_lengths.iter().filter(|length| **length > 0).count();
-        (events - self.pieces.len()) as u64
+        (events - self.pieces.len()) as u64 + self.pieces.iter().map(Piece::whole_lines).sum::<u64>()
     }
 
     pub fn memory_bytes(&self) -> usize {

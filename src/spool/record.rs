@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::entry::{Address, Entry, Sum};
-use crate::batch::Piece;
+use crate::batch::{Part, Piece};
 use crate::ledger::Count;
 use crate::limits::{BATCH_EVENTS_MAX, SPOOL_NAME_BYTES_MAX, SPOOL_PAYLOAD_BYTES_MAX};
 
@@ -22,6 +22,10 @@ const CHECK_AT: usize = 12;
 const AFTER_CHECK: usize = 16;
 const LENGTH_BYTES: usize = size_of::<u32>();
 const PIECE_BYTES: usize = size_of::<u32>() + size_of::<u64>() + 1;
+/// Kinds of pieces; the number beside them is a line's position, or how many lines were joined.
+const GOES_ON: u8 = 0;
+const ENDS: u8 = 1;
+const JOINED: u8 = 2;
 const SERIAL: u16 = 1;
 const GZIP: u16 = 2;
 
@@ -130,9 +134,14 @@ pub fn encode(entry: &Entry, file: File, at: u64, index: u32) -> [Bytes; 2] {
         bytes.extend_from_slice(&length.to_le_bytes());
     }
     for piece in &entry.pieces {
+        let (number, kind) = match piece.part {
+            Part::Cut { line, ends: false } => (line, GOES_ON),
+            Part::Cut { line, ends: true } => (line, ENDS),
+            Part::Joined { lines } => (u64::from(lines), JOINED),
+        };
         bytes.extend_from_slice(&piece.event.to_le_bytes());
-        bytes.extend_from_slice(&piece.line.to_le_bytes());
-        bytes.push(u8::from(piece.ends));
+        bytes.extend_from_slice(&number.to_le_bytes());
+        bytes.push(kind);
     }
     let body_check = crc32c::crc32c_append(crc32c::crc32c(&bytes[head_bytes..]), &entry.payload);
     bytes[92..96].copy_from_slice(&body_check.to_le_bytes());
@@ -241,8 +250,19 @@ pub fn entry(head: &Head, record: &Bytes) -> Option<Entry> {
     }
     let mut tables = Reader(&body[..head.tables_bytes()]);
     let raw_lengths: Vec<u32> = (0..head.events).map(|_| tables.u32()).collect();
-    let piece = |_| Piece { event: tables.u32(), line: tables.u64(), ends: tables.take(1) == [1] };
-    let pieces: Vec<Piece> = (0..head.pieces).map(piece).collect();
+    let piece = |_| {
+        let (event, number, kind) = (tables.u32(), tables.u64(), tables.take(1)[0]);
+        let part = match kind {
+            GOES_ON | ENDS => Part::Cut { line: number, ends: kind == ENDS },
+            // Each of them has a byte at least.
+            JOINED if number > 0 && number <= u64::from(*raw_lengths.get(event as usize)?) => {
+                Part::Joined { lines: u32::try_from(number).ok()? }
+            }
+            _ => return None,
+        };
+        Some(Piece { event, part })
+    };
+    let pieces: Vec<Piece> = (0..head.pieces).map(piece).collect::<Option<_>>()?;
     let ordered = pieces.is_sorted_by(|one, next| one.event < next.event);
     let inside = pieces.last().is_none_or(|piece| piece.event < head.events);
     let events = raw_lengths.iter().filter(|length| **length > 0).count();
@@ -281,7 +301,7 @@ mod tests {
             serial: true,
             gzip: false,
             raw_lengths: vec![10, 0, 5, 7],
-            pieces: vec![Piece { event: 2, line: 99, ends: false }, Piece { event: 3, line: 99, ends: true }],
+            pieces: vec![Piece::cut(2, 99, false), Piece::cut(3, 99, true)],
             payload: Bytes::from_static(b"{\"logEvents\":[]}"),
         }
     }
@@ -332,13 +352,27 @@ mod tests {
     }
 
     #[test]
+    fn joined_lines_are_counted_and_no_event_has_more_of_them_than_bytes() {
+        let joined = |lines| Piece { event: 2, part: Part::Joined { lines } };
+        let with = |lines| Entry { pieces: vec![joined(lines), Piece::cut(3, 99, true)], ..an_entry() };
+        let bytes = Bytes::from(bytes_of(&with(5)));
+        let found = head(&bytes, FILE, 640).unwrap();
+        // A line by itself, five together, and the end of one.
+        assert_eq!((found.count.lines, entry(&found, &bytes)), (7, Some(with(5))));
+        for lines in [0, 6] {
+            let bytes = Bytes::from(bytes_of(&with(lines)));
+            assert_eq!(entry(&head(&bytes, FILE, 640).unwrap(), &bytes), None, "{lines}");
+        }
+    }
+
+    #[test]
     fn pieces_are_of_events_that_are_there_each_of_its_own() {
         for (events, believed) in [([2, 3], true), ([2, 2], false), ([3, 2], false), ([3, 4], false)] {
-            let pieces = events.map(|event| Piece { event, line: 99, ends: false }).to_vec();
+            let pieces = events.map(|event| Piece::cut(event, 99, false)).to_vec();
             let bytes = Bytes::from(bytes_of(&Entry { pieces, ..an_entry() }));
             assert_eq!(entry(&head(&bytes, FILE, 640).unwrap(), &bytes).is_some(), believed, "{events:?}");
         }
-        let pieces = [0, 1].map(|event| Piece { event, line: 99, ends: false }).to_vec();
+        let pieces = [0, 1].map(|event| Piece::cut(event, 99, false)).to_vec();
         let only_pieces = Entry { raw_lengths: vec![1, 1], pieces, ..an_entry() };
         let bytes = Bytes::from(bytes_of(&only_pieces));
         assert_eq!(entry(&head(&bytes, FILE, 640).unwrap(), &bytes), Some(only_pieces));
@@ -390,7 +424,7 @@ mod tests {
     #[test]
     fn what_a_head_would_not_be_believed_for_is_not_written() {
         let long_name = Address { endpoint: "n".repeat(SPOOL_NAME_BYTES_MAX + 1), ..Address::default() };
-        let piece = Piece { event: 0, line: 0, ends: true };
+        let piece = Piece::cut(0, 0, true);
         let too_large = [
             Entry { address: Arc::new(long_name), ..an_entry() },
             Entry { raw_lengths: vec![1; BATCH_EVENTS_MAX + 1], ..an_entry() },

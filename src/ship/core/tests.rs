@@ -120,9 +120,10 @@ impl Rig {
 
     fn offer_body(&mut self, stream: usize, name: &str, body: Body, serial: bool) {
         let books = self.core.books_mut(stream);
-        let ended_pieces = body.pieces.iter().filter(|piece| piece.ends).count() as u64;
+        let cut = || body.pieces.iter().filter_map(Piece::cut_line);
+        let ended_pieces = cut().filter(|(_, ends)| *ends).count() as u64;
         books.ledger.read += Count::new(body.lines + ended_pieces, body.raw_bytes);
-        body.pieces.iter().for_each(|piece| books.split.began(piece.line, piece.ends));
+        cut().for_each(|(line, ends)| books.split.began(line, ends));
         let label = self.core.next_label(stream, serial, false);
         let number = label.sequence;
         let parcel = Parcel::new(body, label, |json| json);

@@ -38,7 +38,7 @@ fn entry(stream: u8, sequence: u64, payload_bytes: usize) -> Entry {
         serial: sequence.is_multiple_of(2),
         gzip: false,
         raw_lengths: vec![7, 11],
-        pieces: vec![Piece { event: 1, line: sequence, ends: true }],
+        pieces: vec![Piece::cut(1, sequence, true)],
         payload: Bytes::from(payload),
     }
 }

@@ -56,7 +56,7 @@ fn rejections_are_said_once_a_stream() {
 /// `whole` lines, and then pieces: of which line, and whether they end it.
 pub(super) fn body_with_pieces(name: &str, whole: u32, pieces: &[(u64, bool)]) -> Body {
     let all = body(name, whole + pieces.len() as u32);
-    let pieces = pieces.iter().zip(whole..).map(|((line, ends), event)| Piece { event, line: *line, ends: *ends });
+    let pieces = pieces.iter().zip(whole..).map(|((line, ends), event)| Piece::cut(event, *line, *ends));
     Body { lines: u64::from(whole), pieces: pieces.collect(), ..all }
 }
 
