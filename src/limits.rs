@@ -44,6 +44,22 @@ pub const RINGS_PART: usize = 4;
 /// The same of all partial lines that outgrow half their ring, where rings are so small that a line can: a few at the same
 /// time may grow to a whole message, more are cut.
 pub const ASSEMBLY_PART: usize = 16;
+/// The searches for one's own pattern look at a byte of a line so many times at most, on average: else the line is masked whole.
+/// Most patterns look at it twice.
+pub const MASK_SEARCHED_PER_BYTE_MAX: usize = 16;
+/// And at so many bytes of any line, however short it is.
+pub const MASK_SEARCHED_BYTES_MIN: usize = 4096;
+/// A traceback that is joined to one event is whole when no line came for so long: more than a child stands still that has
+/// used up its CPU time (a period of the kernel's bandwidth control is 100 ms).
+pub const JOIN_WAIT: Duration = Duration::from_millis(250);
+/// It is not waited for any longer than this, whatever comes.
+pub const JOIN_OPEN_MAX: Duration = Duration::from_secs(5);
+/// Of the lines behind that of an exception, which may be the rest of its message, notes, or another's, so many are joined.
+pub const JOIN_TAIL_LINES_MAX: u32 = 16;
+/// Each stream may join so many bytes to an event, however little memory there is; else as many as a message holds.
+pub const JOIN_BYTES_MIN: usize = 4096;
+/// Pipe bytes of a joined event: more than its message only if white space was cut, and less than their count can hold.
+pub const JOIN_RAW_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// With less room than this a ring counts as full. A child may have set its pipe to packets (O_DIRECT), of at most PIPE_BUF
 /// bytes each, and the kernel throws away what of a packet does not fit into a read. Source: pipe(2).
 pub const READ_BYTES_MIN: usize = 4096;

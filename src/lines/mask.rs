@@ -1,7 +1,11 @@
 //! Secrets in lines become `***`. Pure. A line in which none of the known beginnings stands costs one quick pass.
 
+mod own;
+
 use aho_corasick::{AhoCorasick, MatchKind, packed};
-use regex::Regex;
+use regex::{Captures, Regex};
+
+use own::{Own, TooCostly};
 
 /// What stands for a secret. A shorter one becomes as many stars as it has bytes: no line grows.
 const STARS: &str = "***";
@@ -41,8 +45,6 @@ const KEY_ENDS: &str = "-----END ";
 const PRIVATE_KEY: [&str; 2] = ["PRIVATE KEY", "PRIVATE KEY BLOCK"];
 /// A line of a key, behind whatever a logger put before it, has at least so many characters of base64.
 const KEY_LINE_BYTES_MIN: usize = 40;
-/// Patterns of one's own see so much of a line at a time: what some of them cost grows with the square of it.
-const WINDOW_BYTES: usize = 4096;
 
 /// What is masked.
 #[derive(Debug, Clone)]
@@ -54,7 +56,15 @@ pub struct Mask {
     beginnings: AhoCorasick,
     owners: Vec<usize>,
     known: Vec<Regex>,
-    own: Vec<Regex>,
+    own: Vec<Own>,
+}
+
+/// What was masked in a line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Hits {
+    pub count: u32,
+    /// The line is masked whole, since this pattern of one's own would take too long with it.
+    pub costly: Option<u16>,
 }
 
 /// Where in a private key's block a stream stands.
@@ -70,7 +80,7 @@ impl Mask {
         let owners = KNOWN.iter().enumerate().flat_map(|(kind, known)| known.beginnings.iter().map(move |_| kind));
         let key = KNOWN.len();
         let texts: Vec<_> = KNOWN.iter().flat_map(|known| known.beginnings).chain([&KEY_BEGINS]).collect();
-        let own = own.iter().map(|pattern| compile(pattern)).collect::<Result<_, _>>()?;
+        let own = own.iter().map(|pattern| Own::new(pattern)).collect::<Result<_, _>>()?;
         Ok(Mask {
             quick: packed::Searcher::new(&texts),
             beginnings: AhoCorasick::builder()
@@ -83,8 +93,13 @@ impl Mask {
         })
     }
 
+    /// A pattern of one's own.
+    pub fn pattern(&self, own: u16) -> &str {
+        self.own[usize::from(own)].pattern()
+    }
+
     /// Masks the line into `masked` and says how many secrets it had; None: none, and `masked` is as it was.
-    pub fn apply(&self, line: &str, block: &mut KeyBlock, masked: &mut String) -> Option<u32> {
+    pub fn apply(&self, line: &str, block: &mut KeyBlock, masked: &mut String) -> Option<Hits> {
         if block.lines_left > 0 {
             if line.is_empty() {
                 block.lines_left -= 1;
@@ -96,7 +111,7 @@ impl Mask {
                 masked.clear();
                 masked.push_str(&STARS[..line.len().min(STARS.len())]);
                 // Counted with its first line.
-                return Some(0);
+                return Some(Hits::default());
             }
             // Whoever writes the first line of a key hides nothing but a key.
             block.lines_left = 0;
@@ -108,7 +123,7 @@ impl Mask {
     }
 
     /// With a beginning of a known kind in the line, or patterns of one's own.
-    fn search(&self, line: &str, block: &mut KeyBlock, masked: &mut String) -> Option<u32> {
+    fn search(&self, line: &str, block: &mut KeyBlock, masked: &mut String) -> Option<Hits> {
         let mut kinds = [false; KNOWN.len() + 1];
         for found in self.beginnings.find_iter(line) {
             kinds[self.owners[found.pattern().as_usize()]] = true;
@@ -124,10 +139,21 @@ impl Mask {
                 count += hits;
             }
         }
-        for own in &self.own {
-            if let Some((next, hits)) = replaced_in_windows(own, &text) {
-                text = next.into();
-                count += hits;
+        let mut costly = None;
+        for (nth, own) in self.own.iter().enumerate() {
+            match own.replaced(&text) {
+                Ok(Some((next, hits))) => {
+                    text = next.into();
+                    count += hits;
+                }
+                Ok(None) => {}
+                // What it would have found, nobody knows: all of it is taken for a secret.
+                Err(TooCostly) => {
+                    text = STARS[..text.len().min(STARS.len())].into();
+                    count += 1;
+                    costly = Some(nth as u16);
+                    break;
+                }
             }
         }
         if key_from.is_some() {
@@ -140,20 +166,8 @@ impl Mask {
         }
         masked.clear();
         masked.push_str(&text);
-        Some(count)
+        Some(Hits { count, costly })
     }
-}
-
-fn compile(pattern: &str) -> Result<Regex, String> {
-    let regex = Regex::new(pattern).map_err(|error| {
-        let text = error.to_string();
-        let last = text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        format!("{pattern:?} is no pattern: {last}; the syntax is that of https://docs.rs/regex/#syntax")
-    })?;
-    if regex.is_match("") {
-        return Err(format!("{pattern:?} matches nothing at all, and so everywhere; let it need a character"));
-    }
-    Ok(regex)
 }
 
 /// Where blocks of private keys begin in a line.
@@ -179,26 +193,6 @@ fn is_of_key(line: &str) -> bool {
         || line.starts_with("DEK-Info:")
 }
 
-/// The same as `replaced`, in bounded time for a long line.
-fn replaced_in_windows(shape: &Regex, text: &str) -> Option<(String, u32)> {
-    if text.len() <= WINDOW_BYTES {
-        return replaced(shape, text);
-    }
-    let (mut masked, mut hits, mut rest) = (String::with_capacity(text.len()), 0, text);
-    while !rest.is_empty() {
-        let (window, behind) = rest.split_at(rest.floor_char_boundary(WINDOW_BYTES.min(rest.len())));
-        match replaced(shape, window) {
-            Some((next, more)) => {
-                masked.push_str(&next);
-                hits += more;
-            }
-            None => masked.push_str(window),
-        }
-        rest = behind;
-    }
-    (hits > 0).then_some((masked, hits))
-}
-
 /// `host:port/...`, which is no `user:password`.
 fn is_port(secret: &str) -> bool {
     let digits = secret.bytes().take_while(u8::is_ascii_digit).count();
@@ -207,25 +201,47 @@ fn is_port(secret: &str) -> bool {
 
 /// None: it does not match.
 fn replaced(shape: &Regex, text: &str) -> Option<(String, u32)> {
-    let mut hits = 0;
-    let mut masked = String::new();
-    let mut kept = 0;
+    let mut stars = Starred::new(text);
     for captures in shape.captures_iter(text) {
+        stars.put(&captures);
+    }
+    stars.outcome()
+}
+
+/// A text in which one match after the other becomes stars.
+struct Starred<'a> {
+    text: &'a str,
+    masked: String,
+    /// So much of the text stands in `masked`, or is a secret.
+    kept: usize,
+    hits: u32,
+}
+
+impl<'a> Starred<'a> {
+    fn new(text: &'a str) -> Starred<'a> {
+        Starred { text, masked: String::new(), kept: 0, hits: 0 }
+    }
+
+    fn put(&mut self, captures: &Captures<'a>) {
         let all = captures.get(0).expect("the whole match is there");
         let secret = captures.name("secret").unwrap_or(all);
         if secret.is_empty() || (all.as_str().starts_with("://") && is_port(secret.as_str())) {
-            continue;
+            return;
         }
-        masked.push_str(&text[kept..secret.start()]);
-        masked.push_str(&STARS[..secret.len().min(STARS.len())]);
-        kept = secret.end();
-        hits += 1;
+        self.masked.push_str(&self.text[self.kept..secret.start()]);
+        self.masked.push_str(&STARS[..secret.len().min(STARS.len())]);
+        self.kept = secret.end();
+        self.hits += 1;
     }
-    if hits == 0 {
-        return None;
+
+    /// None: nothing was put.
+    fn outcome(mut self) -> Option<(String, u32)> {
+        if self.hits == 0 {
+            return None;
+        }
+        self.masked.push_str(&self.text[self.kept..]);
+        Some((self.masked, self.hits))
     }
-    masked.push_str(&text[kept..]);
-    Some((masked, hits))
 }
 
 #[cfg(test)]
@@ -236,7 +252,7 @@ mod tests {
         let own: Vec<_> = own.iter().map(|pattern| (*pattern).to_owned()).collect();
         let mut text = String::new();
         let hits = Mask::new(&own).unwrap().apply(line, &mut KeyBlock::default(), &mut text);
-        hits.map_or((line.to_owned(), 0), |hits| (text, hits))
+        hits.map_or((line.to_owned(), 0), |hits| (text, hits.count))
     }
 
     #[test]
@@ -289,7 +305,7 @@ mod tests {
     fn a_private_keys_block_is_masked_to_its_end_or_for_so_many_lines() {
         let mask = Mask::new(&[]).unwrap();
         let (mut block, mut text) = (KeyBlock::default(), String::new());
-        let mut count = |line: &str| mask.apply(line, &mut block, &mut text);
+        let mut count = |line: &str| mask.apply(line, &mut block, &mut text).map(|hits| hits.count);
         assert_eq!(count("-----BEGIN PRIVATE KEY-----"), Some(1));
         assert_eq!(count("MIIEvQIBADANBgkqh"), Some(0));
         assert_eq!((count(""), count("=")), (None, Some(0)));
@@ -304,7 +320,7 @@ mod tests {
     fn a_key_that_begins_where_another_block_ends_is_masked_and_what_is_no_key_is_not_hidden() {
         let mask = Mask::new(&[]).unwrap();
         let (mut block, mut text) = (KeyBlock::default(), String::new());
-        let mut count = |line: &str| mask.apply(line, &mut block, &mut text);
+        let mut count = |line: &str| mask.apply(line, &mut block, &mut text).map(|hits| hits.count);
         assert_eq!(count("-----BEGIN CERTIFICATE-----x-----END CERTIFICATE----- -----BEGIN PRIVATE KEY-----"), Some(1));
         assert_eq!(count("2026-05-06 key: MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7"), Some(0));
         assert_eq!(count("-----END PRIVATE KEY----------BEGIN RSA PRIVATE KEY-----"), Some(0));
@@ -318,9 +334,24 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_is_masked_window_by_window() {
-        let line = format!("{}pin-1{}", "x".repeat(9000), "y".repeat(9000));
-        assert_eq!(masked(&["pin-[0-9]"], &line).0, format!("{}***{}", "x".repeat(9000), "y".repeat(9000)));
+    fn a_long_line_is_masked_wherever_the_secret_is() {
+        let line = format!("{}pin-1{}", "x".repeat(4093), "y".repeat(900_000));
+        assert_eq!(masked(&["pin-[0-9]"], &line).0, format!("{}***{}", "x".repeat(4093), "y".repeat(900_000)));
+    }
+
+    #[test]
+    fn a_line_that_takes_too_long_is_masked_whole_and_the_pattern_is_known() {
+        let patterns = ["pin-[0-9]+".to_owned(), "x.*z|x".to_owned()];
+        let mask = Mask::new(&patterns).unwrap();
+        let (mut block, mut text) = (KeyBlock::default(), String::new());
+        let line = format!("pin-1 {}", "x".repeat(10_000));
+        let hits = mask.apply(&line, &mut block, &mut text).unwrap();
+        assert_eq!((hits, &text[..]), (Hits { count: 2, costly: Some(1) }, "***"));
+        assert_eq!(mask.pattern(1), "x.*z|x");
+        // A key that begins there is known for one all the same.
+        let line = format!("{}-----BEGIN PRIVATE KEY-----", "x".repeat(10_000));
+        mask.apply(&line, &mut block, &mut text).unwrap();
+        assert_eq!(mask.apply("MIIEvQIBADANBgkqh", &mut block, &mut text), Some(Hits::default()));
     }
 
     #[test]

@@ -44,6 +44,8 @@ pub enum Why {
 pub struct Found {
     /// Secrets that were masked.
     pub masked: u64,
+    /// A pattern of one's own that took too long with some line, the last one.
+    pub costly: Option<u16>,
     /// Known error messages, each kind by itself.
     pub signatures: [u64; SIGNATURES_COUNT],
 }
@@ -79,8 +81,15 @@ struct Next {
     level: Level,
     block: KeyBlock,
     masked: u32,
+    costly: Option<u16>,
     signature: Option<usize>,
     filtered: Option<Why>,
+}
+
+impl Next {
+    fn new(level: Level, block: KeyBlock) -> Next {
+        Next { level, block, masked: 0, costly: None, signature: None, filtered: None }
+    }
 }
 
 impl Editor {
@@ -98,7 +107,7 @@ impl Editor {
             level: Level::Info,
             cut: None,
             block: KeyBlock::default(),
-            next: Next { level: Level::Info, block: KeyBlock::default(), masked: 0, signature: None, filtered: None },
+            next: Next::new(Level::Info, KeyBlock::default()),
             masked: String::new(),
             text: String::new(),
             found: Found::default(),
@@ -108,6 +117,12 @@ impl Editor {
     /// How many bytes it may add to a record's text.
     pub fn added_bytes_max(&self) -> usize {
         self.rules.prefix.len()
+    }
+
+    /// What took too long.
+    pub fn costly_pattern(&self) -> Option<&str> {
+        let mask = self.rules.mask.as_ref()?;
+        self.found.costly.map(|own| mask.pattern(own))
     }
 
     /// Decides. Call `taken` when the record has gone where this says.
@@ -126,6 +141,7 @@ impl Editor {
         self.block = self.next.block;
         self.cut = self.next.filtered.filter(|_| !record.ends);
         self.found.masked += u64::from(self.next.masked);
+        self.found.costly = self.next.costly.or(self.found.costly);
         if let Some(signature) = self.next.signature {
             self.found.signatures[signature] += 1;
         }
@@ -138,7 +154,7 @@ impl Editor {
     }
 
     fn apply<'a>(&'a mut self, record: &Record<'a>) -> Edited<'a> {
-        self.next = Next { level: self.level, block: self.block, masked: 0, signature: None, filtered: None };
+        self.next = Next::new(self.level, self.block);
         self.next.filtered = self.filtered(record);
         if let Some(why) = self.next.filtered {
             return Edited::Filtered(why);
@@ -155,7 +171,7 @@ impl Editor {
         if let Some(mask) = &self.rules.mask
             && let Some(hits) = mask.apply(text, &mut self.next.block, &mut self.masked)
         {
-            self.next.masked = hits;
+            (self.next.masked, self.next.costly) = (hits.count, hits.costly);
             text = &self.masked;
         }
         if record.begins && !self.rules.prefix.is_empty() && !text.is_empty() {
@@ -246,14 +262,55 @@ mod tests {
 
     #[test]
     fn each_threshold_lets_its_level_and_all_above_it_pass() {
-        let lines =
-            ["[debug] d", "[info] i", "[2025-01-01 00:00:00 +0000] {m.py:1} WARNING - w", "[error] e", "[critical] c"];
+        let forms = [
+            ["[debug] d", "[info] i", "[2025-01-01 00:00:00 +0000] {m.py:1} WARNING - w", "[error] e", "[critical] c"],
+            [
+                "2026-05-06T01:00:14.610844Z [debug    ] d",
+                "2026-05-06T01:00:14.610844Z [info     ] i",
+                "2026-05-06T01:00:14.610844Z [warning  ] w",
+                "2026-05-06T01:00:14.610844Z [error    ] e",
+                "2026-05-06T01:00:14.610844Z [critical ] c",
+            ],
+            [
+                "[2025-01-01T00:00:00.123+0000] {m.py:1} DEBUG - d",
+                "[2025-01-01T00:00:00.123+0000] {m.py:1} INFO - i",
+                "[2025-01-01T00:00:00.123+0000] {m.py:1} WARNING - w",
+                "[2025-01-01T00:00:00.123+0000] {m.py:1} ERROR - e",
+                "[2025-01-01T00:00:00.123+0000] {m.py:1} CRITICAL - c",
+            ],
+        ];
         let levels = [Level::Debug, Level::Info, Level::Warning, Level::Error, Level::Critical];
         for (passes, threshold) in levels.into_iter().enumerate() {
+            for lines in forms {
+                let mut editor = Editor::new(Rules { level: Some(threshold), ..Rules::default() });
+                let found = edited(&mut editor, &lines);
+                assert!(found[..passes].iter().all(|text| text == "level"), "{found:?}");
+                assert_eq!(&found[passes..], &lines[passes..]);
+            }
+            // Mixed, from the most serious to the least, each with a line that has none.
+            let mixed: Vec<_> = (0..levels.len()).rev().flat_map(|at| [forms[at % 3][at], "  more of it"]).collect();
             let mut editor = Editor::new(Rules { level: Some(threshold), ..Rules::default() });
-            let found = edited(&mut editor, &lines);
-            assert!(found[..passes].iter().all(|text| text == "level"), "{found:?}");
-            assert_eq!(&found[passes..], &lines[passes..]);
+            let passed = 2 * (levels.len() - passes);
+            let found = edited(&mut editor, &mixed);
+            assert_eq!(&found[..passed], &mixed[..passed]);
+            assert!(found[passed..].iter().all(|text| text == "level"), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_traceback_below_an_error_survives_warning_in_either_form_and_one_below_a_lesser_line_goes_with_it() {
+        let traceback =
+            ["Traceback (most recent call last):", "  File \"[info] a.py\", line 1", "    [debug]", "E: [info] x"];
+        for (header, survives) in [
+            ("2026-05-06T01:00:14.610844Z [error    ] boom", true),
+            ("[error] boom", true),
+            ("[2025-01-01T00:00:00.123+0000] {m.py:1} ERROR - boom", true),
+            ("[2025-01-01T00:00:00.123+0000] {m.py:1} INFO - fine", false),
+            ("[info] fine", false),
+        ] {
+            let mut editor = Editor::new(Rules { level: Some(Level::Warning), ..Rules::default() });
+            let found = edited(&mut editor, &[&[header], &traceback[..]].concat());
+            assert!(found.iter().all(|text| (text == "level") != survives), "{found:?}");
         }
     }
 
