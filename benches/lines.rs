@@ -6,6 +6,7 @@ use std::sync::Arc;
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use logpump::batch::{Head, OpenBatch};
+use logpump::lines::join::{Joiner, Seen};
 use logpump::lines::level::Level;
 use logpump::lines::mask::Mask;
 use logpump::lines::rules::{Edited, Editor, Rules};
@@ -134,6 +135,25 @@ fn frame_and_edit(bencher: Bencher, rule: &str) {
                 Edited::Filtered(_) => 1,
             };
             editor.taken(&record);
+            Taken::Yes
+        });
+        text_bytes
+    });
+}
+
+/// Framing, and looking for tracebacks where there are none, so that each line waits for the next: against `frame_and_edit none`.
+#[divan::bench]
+fn frame_and_join(bencher: Bencher) {
+    let bytes = occupied("log_150");
+    let mut joiner = Joiner::new();
+    let seen = Seen { read_ms: 0, now: std::time::Instant::now() };
+    bencher.counter(ItemsCount::new(memchr::memchr_iter(b'\n', &bytes).count())).bench_local(|| {
+        let mut text_bytes = 0;
+        Framer::new(4 << 20).frame(black_box(&bytes), false, &mut |record| {
+            let fate = joiner.fate(&record, record.text, seen.read_ms);
+            text_bytes += joiner.waiting().map_or(0, |joined| joined.record.text.len());
+            joiner.clear();
+            joiner.begin(fate, &record, record.text, seen);
             Taken::Yes
         });
         text_bytes

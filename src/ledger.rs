@@ -166,6 +166,8 @@ pub struct Ledger {
     pub marks_omitted: u64,
     /// Secrets that were masked.
     pub masked: u64,
+    /// Lines that share the event of a line before them.
+    pub joined: u64,
     /// Events whose timestamp was moved forward, so that no two share one.
     pub nudged: u64,
     /// Times that the wall clock went back so far that timestamps had to go back with it.
@@ -217,6 +219,7 @@ impl Ledger {
         self.retries += other.retries;
         self.marks_omitted += other.marks_omitted;
         self.masked += other.masked;
+        self.joined += other.joined;
         self.nudged += other.nudged;
         self.clock_steps += other.clock_steps;
     }

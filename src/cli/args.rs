@@ -80,6 +80,14 @@ pub enum SinkChoice {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum JoinChoice {
+    /// Each line is an event
+    None,
+    /// A Python traceback is one event, with the line above it if that has a level
+    Traceback,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum WhenFullChoice {
     /// Lines are dropped and counted; a marker stands in the stream where they are missing
     Drop,
@@ -212,6 +220,10 @@ pub struct RunArguments {
     /// Also copy the commands' lines to logpump's own stdout, never waiting for it
     #[arg(long, env = "LOGPUMP_TEE", value_parser = FalseyValueParser::new(), help_heading = "Where to")]
     pub tee: bool,
+
+    /// Which lines become one event: see docs/CONFIG.md
+    #[arg(long, env = "LOGPUMP_JOIN", value_enum, value_name = "WHAT", default_value_t = JoinChoice::None, help_heading = "Sending")]
+    pub join: JoinChoice,
 
     /// The longest a line waits for its batch to fill (10ms to 1h)
     #[arg(long, env = "LOGPUMP_FLUSH_INTERVAL", value_name = "TIME", default_value = "1s", value_parser = duration, help_heading = "Sending")]

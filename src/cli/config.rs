@@ -53,6 +53,8 @@ pub struct Settings {
     pub level: Option<Given<Threshold>>,
     pub trim: Option<Given<bool>>,
     pub mask: Option<Given<Masked>>,
+    /// A traceback becomes one event.
+    pub join: Option<Given<bool>>,
     pub distinct_milliseconds: Option<Given<bool>>,
     pub metrics: Option<Given<String>>,
 }
@@ -97,9 +99,9 @@ pub struct Complaint {
 
 const TOP_KEYS: &str = "plogs, defaults, process";
 const DEFAULT_KEYS: &str = "env, directory, log_group, log_stream, essential, stop_signal, kill_mode, grace, timeout, level, trim, \
-                            mask, distinct_milliseconds, metrics";
+                            mask, join, distinct_milliseconds, metrics";
 const PROCESS_KEYS: &str = "name, command, health, env, directory, log_group, log_stream, essential, stop_signal, kill_mode, grace, timeout, \
-                            level, trim, mask, distinct_milliseconds, metrics";
+                            level, trim, mask, join, distinct_milliseconds, metrics";
 
 /// What could be read, and all complaints, in the file's order.
 pub fn read(text: &str) -> (Config, Vec<Complaint>) {
@@ -194,6 +196,7 @@ fn setting(reader: &mut Reader<'_>, settings: &mut Settings, entry: &Entry<'_, '
         "timeout" => settings.timeout = reader.parsed(entry, timeout),
         "level" => settings.level = reader.parsed(entry, threshold),
         "trim" => settings.trim = reader.flag(entry),
+        "join" => settings.join = reader.parsed(entry, join),
         "mask" => settings.mask = mask(reader, entry),
         "metrics" => settings.metrics = reader.text(entry),
         "distinct_milliseconds" => settings.distinct_milliseconds = reader.flag(entry),
@@ -213,6 +216,14 @@ fn kill_mode(text: &str) -> Result<StopTarget, String> {
         "group" => Ok(StopTarget::Group),
         "leader" => Ok(StopTarget::Leader),
         _ => Err(format!("{text:?} is not known; write \"group\" (all its processes) or \"leader\" (itself alone)")),
+    }
+}
+
+fn join(text: &str) -> Result<bool, String> {
+    match text {
+        "traceback" => Ok(true),
+        "none" => Ok(false),
+        _ => Err(format!("{text:?} is nothing to join; write \"traceback\" or \"none\"")),
     }
 }
 

@@ -138,6 +138,7 @@ pub fn text(
             }
         };
         line("mask", &mask, &at(&wish.mask.source));
+        line("join", &quoted(if wish.join.value { "traceback" } else { "none" }), &at(&wish.join.source));
         let distinct = &wish.distinct_milliseconds;
         line("distinct_milliseconds", &distinct.value.to_string(), &at(&distinct.source));
         if let Some(metrics) = &wish.metrics {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::args::RunArguments;
+use super::args::{JoinChoice, RunArguments};
 use super::config::{self, At, Complaint, Config, Given, Masked, Settings, Threshold};
 use super::mwaa;
 use super::names::{self, Parts};
@@ -44,6 +44,7 @@ pub struct Wish {
     pub level: Option<Sourced<Threshold>>,
     pub trim: Sourced<bool>,
     pub mask: Sourced<Masked>,
+    pub join: Sourced<bool>,
     pub distinct_milliseconds: Sourced<bool>,
     /// What its counters are called.
     pub metrics: Option<Sourced<String>>,
@@ -100,6 +101,7 @@ impl Wish {
                 noise: self.noise,
                 signatures: self.metrics.is_some().then(|| Arc::new(Signatures::new())),
             },
+            joins: self.join.value,
             metrics: self.metrics.as_ref().map(|name| name.value.clone()),
             distinct_milliseconds: self.distinct_milliseconds.value,
         }
@@ -110,6 +112,7 @@ impl Wish {
         self.level.is_some()
             || self.trim.value
             || self.mask.value != Masked::Nothing
+            || self.join.value
             || self.distinct_milliseconds.value
             || self.metrics.is_some()
     }
@@ -192,6 +195,7 @@ pub(super) fn base(arguments: &RunArguments, argv: Vec<OsString>) -> Wish {
         level: None,
         trim: built_in(false),
         mask: built_in(Masked::Nothing),
+        join: option(arguments.join == JoinChoice::Traceback, "--join"),
         distinct_milliseconds: built_in(false),
         metrics: None,
         unwanted: None,
@@ -223,6 +227,7 @@ fn of_file(arguments: &RunArguments, defaults: &Settings, process: &config::Proc
         level: first(&own.level, &defaults.level),
         trim: first(&own.trim, &defaults.trim).unwrap_or(base.trim),
         mask: first(&own.mask, &defaults.mask).unwrap_or(base.mask),
+        join: first(&own.join, &defaults.join).unwrap_or(base.join),
         distinct_milliseconds: first(&own.distinct_milliseconds, &defaults.distinct_milliseconds)
             .unwrap_or(base.distinct_milliseconds),
         metrics: first(&own.metrics, &defaults.metrics),

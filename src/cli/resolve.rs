@@ -336,7 +336,8 @@ fn oddities(arguments: &RunArguments, destination: &Destination, wishes: &[Wish]
     let room = room::given(arguments, destination).filter(|option| !(into_files && *option == "--when-full"));
     let untreated = wishes.iter().any(Wish::treats_lines) && !matches!(destination, Destination::Null);
     let untreated = untreated.then(|| {
-        "level, trim, mask and distinct_milliseconds do nothing: files have the commands' bytes as they are".to_owned()
+        "level, trim, mask, join and distinct_milliseconds do nothing: files have the commands' bytes as they are"
+            .to_owned()
     });
     given.chain(room).map(without).chain(untreated).collect()
 }

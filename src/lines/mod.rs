@@ -2,6 +2,7 @@
 //! Knows nothing of where the bytes come from (a ring's occupied slice) nor of what becomes of the lines.
 
 mod frame;
+pub mod join;
 pub mod level;
 pub mod mask;
 pub mod rules;

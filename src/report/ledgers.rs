@@ -174,6 +174,7 @@ fn counts(ledger: &Ledger) -> Map<String, Value> {
         ("retries", ledger.retries),
         ("marks_omitted", ledger.marks_omitted),
         ("masked", ledger.masked),
+        ("joined", ledger.joined),
         ("nudged", ledger.nudged),
         ("clock_steps", ledger.clock_steps),
     ] {

@@ -1,18 +1,21 @@
 //! One stream, from its ring to finished bodies: frame, date, pack, encode, and only then release the ring's bytes.
 //! Knows nothing of calls.
 
+mod pack;
+
 use std::time::{Duration, Instant};
 
-use super::date::{Dated, Dater};
 use super::gap::Gap;
 use super::parcel::Books;
 use super::visits::{Left, Visits};
-use crate::batch::{Body, Full, Head, OpenBatch};
+use crate::batch::{Body, Head, OpenBatch};
 use crate::ledger::{Count, End, Kind};
-use crate::limits::MESSAGE_BYTES_MAX;
+use crate::limits::{JOIN_WAIT, MESSAGE_BYTES_MAX};
+use crate::lines::join::Joiner;
 use crate::lines::rules::{Edited, Editor, Found, Rules, Why};
 use crate::lines::{Framer, Record, Skipped, Taken};
 use crate::ring::Drainer;
+use pack::{Packer, Sink};
 
 /// When it is, for both kinds of clock.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +30,8 @@ pub struct Treatment {
     pub rules: Rules,
     /// No two of its events share a millisecond.
     pub distinct_milliseconds: bool,
+    /// A traceback becomes one event.
+    pub joins: bool,
     /// What it is called in metrics; None: it has none.
     pub metrics: Option<String>,
 }
@@ -42,6 +47,11 @@ pub struct Feed {
     framer: Framer,
     editor: Editor,
     packer: Packer,
+    /// None: each line is an event.
+    joiner: Option<Joiner>,
+    costly_said: bool,
+    /// When what waits there is looked at again, because a batch went without it.
+    join_due: Option<Instant>,
     visits: Visits,
     /// The last line of which a part was dropped: it counts once in what markers say.
     line_dropped: Option<u64>,
@@ -57,14 +67,10 @@ impl Feed {
             framer: Framer::with_message_bytes_max(ring.capacity(), message_bytes_max),
             editor,
             ring,
-            packer: Packer {
-                head,
-                dater: Dater::new(treatment.distinct_milliseconds),
-                open: None,
-                gap: None,
-                last_body_bytes: 0,
-                last_raw_bytes: 0,
-            },
+            packer: Packer::new(head, treatment.distinct_milliseconds),
+            joiner: treatment.joins.then(Joiner::new),
+            join_due: None,
+            costly_said: false,
             visits: Visits::new(linger),
             line_dropped: None,
             over: false,
@@ -76,7 +82,8 @@ impl Feed {
     }
 
     pub fn due(&self) -> Option<Instant> {
-        self.visits.due().filter(|_| !self.over)
+        let dues = [self.visits.due(), self.join_due];
+        dues.into_iter().flatten().min().filter(|_| !self.over)
     }
 
     /// As `Visits` has it.
@@ -90,7 +97,7 @@ impl Feed {
 
     /// Is there something to do?
     pub fn wants_visit(&self, now: Instant) -> bool {
-        !self.over && self.visits.wanted(&self.ring, now)
+        !self.over && (self.visits.wanted(&self.ring, now) || self.is_due(now))
     }
 
     /// Arms the ring's wake-up. False: there is something to do already.
@@ -108,16 +115,17 @@ impl Feed {
         // Before the bytes: what is there then is all there will be.
         let ended = self.ring.ended();
         let seen = self.ring.filled();
-        let mut finished = None;
+        let is_due = self.is_batch_due(now.mono);
         let (occupied, dates) = self.ring.dated();
-        let (editor, packer) = (&mut self.editor, &mut self.packer);
+        let editor = &mut self.editor;
+        let mut sink = Sink { packer: &mut self.packer, joiner: &mut self.joiner, now, books, finished: None };
         let released = self.framer.frame(occupied, ended, &mut |record| {
             let taken = match editor.edit(&record) {
-                Edited::Keep(text) => {
-                    let edited = Record { text, ..record };
-                    packer.take(&edited, dates.date(record.line), now.wall_ms, books, &mut finished)
+                Edited::Keep(text) => sink.take(&record, text, dates.date(record.line)),
+                Edited::Filtered(why) => {
+                    sink.pass_over();
+                    filtered(&record, why, sink.books)
                 }
-                Edited::Filtered(why) => filtered(&record, why, books),
             };
             if taken == Taken::Yes {
                 editor.taken(&record);
@@ -128,25 +136,34 @@ impl Feed {
         self.ring.release(released);
         let unframed = self.ring.occupied_bytes() + self.framer.held_bytes() > 0;
         let ending = ended && !unframed;
-        if finished.is_none() && (self.visits.is_due(now.mono) || ending) {
-            // No line follows a gap for now: its marker waits no longer than a line would.
-            self.packer.mark(now.wall_ms, books, &mut finished);
-        }
+        let mut finished = sink.end(is_due, ending);
         let full = finished.is_some();
-        if !full && (self.visits.is_due(now.mono) || ending) {
+        if !full && (is_due || ending) {
             finished = self.packer.finish(now.wall_ms);
             self.over = ending;
         }
+        let waits = self.joiner.as_ref().is_some_and(Joiner::is_waiting);
+        // A batch that was due went without it, or it stands alone since then.
+        let is_passed = self.join_due.is_some_and(|due| due <= now.mono);
+        let left_behind = is_due || (is_passed && self.packer.open.is_none());
+        let again = if left_behind { Some(now.mono + JOIN_WAIT) } else { self.join_due.filter(|_| !is_passed) };
+        self.join_due = again.filter(|_| waits);
         let left = match &self.packer.open {
             _ if full => Left::More,
             Some(_) => Left::Open,
-            None if self.packer.gap.is_some() => Left::Open,
+            None if waits || self.packer.gap.is_some() => Left::Open,
             // Also after a batch that was due: what comes next has a linger of its own.
             None if unframed => Left::Partial,
             None => Left::Nothing,
         };
         self.visits.visited(seen, self.ring.capacity(), left, now.mono);
         finished
+    }
+
+    /// The open batch goes; and so does what it went without, if nothing came since: else that goes with the next batch.
+    fn is_batch_due(&self, now: Instant) -> bool {
+        let is_silent = self.packer.open.is_none() && !self.visits.has_grown(&self.ring);
+        self.visits.is_due(now) || (is_silent && self.join_due.is_some_and(|due| due <= now))
     }
 
     /// Empties the ring: its lines end as `reason`, and a marker will stand where they are missing. Lines that were taken
@@ -161,6 +178,9 @@ impl Feed {
         let until = self.framer.position();
         if until > from {
             self.editor.passed_over();
+            if let Some(joiner) = &mut self.joiner {
+                joiner.seal();
+            }
             let since_ms = dates.date(from);
             // The marks of what is gone have to go too, or there will be no room for those of what comes.
             dates.date(until - 1);
@@ -230,7 +250,8 @@ impl Feed {
         let unframed = self.unframed_bytes() as u64;
         let open = self.packer.open.as_ref();
         let packed = open.map_or(Count::default(), |open| Count::new(open.lines(), open.raw_bytes()));
-        packed + Count::new(0, unframed)
+        let waiting = self.waiting();
+        packed + waiting + Count::new(0, unframed)
     }
 
     /// Bytes that are in no record yet.
@@ -243,14 +264,27 @@ impl Feed {
         self.packer.open.as_ref().map_or(0, OpenBatch::allocated_bytes)
     }
 
-    /// Memory of a partial line that left the ring.
+    /// Memory of a partial line that left the ring, and of lines that are joined.
     pub fn assembly_bytes(&self) -> usize {
-        self.framer.allocated_bytes()
+        self.framer.allocated_bytes() + self.joined_bytes()
     }
 
-    /// From now on that takes at most so much: see `Framer::limit_held`.
+    /// What waits to be joined.
+    fn waiting(&self) -> Count {
+        let held = self.joiner.as_ref().map(Joiner::held).unwrap_or_default();
+        Count::new(held.lines, held.bytes)
+    }
+
+    fn joined_bytes(&self) -> usize {
+        self.joiner.as_ref().map_or(0, Joiner::allocated_bytes)
+    }
+
+    /// From now on that takes at most so much: see `Framer::limit_held` and `Joiner::limit`.
     pub fn limit_assembly(&mut self, bytes: usize) {
-        self.framer.limit_held(bytes);
+        self.framer.limit_held(bytes.saturating_sub(self.joined_bytes()));
+        if let Some(joiner) = &mut self.joiner {
+            joiner.limit(bytes.saturating_sub(self.framer.allocated_bytes()));
+        }
     }
 
     /// Finishes the open batch as it is, without taking more out of the ring.
@@ -272,6 +306,13 @@ impl Feed {
     /// What the rules found in its lines so far.
     pub fn found(&self) -> &Found {
         &self.editor.found
+    }
+
+    /// A pattern of `mask` that took too long: once, for whom it may concern.
+    pub fn costly_pattern(&mut self) -> Option<&str> {
+        let pattern = self.editor.costly_pattern().filter(|_| !self.costly_said)?;
+        self.costly_said = true;
+        Some(pattern)
     }
 
     pub fn read_bytes(&self) -> u64 {
@@ -315,6 +356,10 @@ impl Feed {
                 break;
             }
         }
+        books.ledger.book(end, self.waiting());
+        if let Some(joiner) = &mut self.joiner {
+            joiner.clear();
+        }
         self.over = true;
         // Its marker would come after the end of what is told.
         self.packer.gap = None;
@@ -333,112 +378,6 @@ fn filtered(record: &Record<'_>, why: Why, books: &mut Books) -> Taken {
     books.ledger.read.lines += u64::from(record.ends);
     books.ledger.book(end, Count::new(u64::from(record.ends), u64::from(record.raw_bytes)));
     Taken::Yes
-}
-
-/// From records to finished batches.
-struct Packer {
-    head: Head,
-    dater: Dater,
-    open: Option<OpenBatch>,
-    /// Behind what is in the open batch: its marker goes before the next line.
-    gap: Option<Gap>,
-    /// The next body will be about as large as the last: room for it at once, instead of growing into it.
-    last_body_bytes: usize,
-    last_raw_bytes: u64,
-}
-
-impl Packer {
-    /// At most one batch is finished a visit, and none is begun after it: the record that would stays in the ring.
-    fn take(
-        &mut self,
-        record: &Record<'_>,
-        read_ms: i64,
-        wall_ms: i64,
-        books: &mut Books,
-        finished: &mut Option<Finished>,
-    ) -> Taken {
-        let whole = record.begins && record.ends;
-        if record.text.is_empty() {
-            assert!(whole, "only a whole line can be blank");
-            books.ledger.read.lines += 1;
-            books.ledger.book(End::Blank, Count::new(1, u64::from(record.raw_bytes)));
-            return Taken::Yes;
-        }
-        if self.gap.is_some() && self.mark(wall_ms, books, finished) == Taken::No {
-            return Taken::No;
-        }
-        let taken = self.place(read_ms, wall_ms, books, finished, |open, at_ms| open.push(record, at_ms));
-        if taken == Taken::Yes {
-            books.ledger.read.lines += u64::from(record.ends);
-            if !whole {
-                books.split.began(record.line, record.ends);
-            }
-        }
-        taken
-    }
-
-    /// Packs the marker of the gap, if there is one.
-    #[cold]
-    fn mark(&mut self, wall_ms: i64, books: &mut Books, finished: &mut Option<Finished>) -> Taken {
-        let Some(gap) = self.gap.take() else { return Taken::Yes };
-        let text = gap.text();
-        let taken = self.place(gap.since_ms, wall_ms, books, finished, |open, at_ms| open.push_marker(&text, at_ms));
-        match taken {
-            Taken::Yes => books.ledger.markers += 1,
-            Taken::No => self.gap = Some(gap),
-        }
-        taken
-    }
-
-    /// Dates an event, and pushes it into the open batch or the next.
-    #[inline]
-    fn place(
-        &mut self,
-        read_ms: i64,
-        wall_ms: i64,
-        books: &mut Books,
-        finished: &mut Option<Finished>,
-        push: impl Fn(&mut OpenBatch, i64) -> Result<(), Full>,
-    ) -> Taken {
-        loop {
-            match self.dater.date(read_ms, wall_ms) {
-                Dated::At { timestamp_ms, nudged } => {
-                    let open = self.open.get_or_insert_with(|| begin(&self.head, self.last_body_bytes));
-                    if push(open, timestamp_ms).is_ok() {
-                        self.dater.gave(timestamp_ms);
-                        books.ledger.nudged += u64::from(nudged);
-                        return Taken::Yes;
-                    }
-                    // The next batch is the next visit's: so a visit makes one body at most, however large its lines.
-                    *finished = self.finish(wall_ms);
-                    return Taken::No;
-                }
-                Dated::ClockWentBack => {
-                    if self.open.is_some() {
-                        *finished = self.finish(wall_ms);
-                        return Taken::No;
-                    }
-                    books.ledger.clock_steps += 1;
-                    self.dater.follow_clock();
-                }
-            }
-        }
-    }
-
-    fn finish(&mut self, wall_ms: i64) -> Option<Finished> {
-        let open = self.open.take()?;
-        let serial = self.dater.batch_closed(wall_ms);
-        let body = open.close();
-        (self.last_body_bytes, self.last_raw_bytes) = (body.json.len(), body.raw_bytes);
-        Some(Finished { body, serial })
-    }
-}
-
-fn begin(head: &Head, last_body_bytes: usize) -> OpenBatch {
-    match last_body_bytes {
-        0 => OpenBatch::new(head),
-        bytes => OpenBatch::with_buffer(head, Vec::with_capacity(bytes + bytes / 16)),
-    }
 }
 
 #[cfg(test)]

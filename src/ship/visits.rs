@@ -56,6 +56,11 @@ impl Visits {
         self.is_due(now) || ring.filled() >= self.visit_at || ring.ended()
     }
 
+    /// Bytes came since the last visit.
+    pub fn has_grown(&self, ring: &Drainer) -> bool {
+        ring.filled() > self.seen
+    }
+
     /// Arms the ring's wake-up. False: there is something to do already.
     pub fn may_sleep(&self, ring: &Drainer) -> bool {
         ring.sleep_until(self.visit_at)

@@ -22,6 +22,7 @@ pub const OPTIONS: &[&str] = &[
     "--sink",
     "--dir",
     "--tee",
+    "--join",
     "--flush-interval",
     "--max-in-flight",
     "--stream-window",

@@ -98,7 +98,7 @@ env = 3
 fn what_happens_to_lines_can_be_said() {
     let config = right(
         "[defaults]\nmask = true\n[[process]]\ncommand = [\"a\"]\nlevel = \"WARNING\"\nmask = [\"pin-[0-9]+\"]\n\
-         distinct_milliseconds = true\ntrim = true\n[[process]]\ncommand = [\"b\"]\nlevel = \"always\"\nmask = false\n",
+         join = \"traceback\"\ndistinct_milliseconds = true\ntrim = true\n[[process]]\ncommand = [\"b\"]\nlevel = \"always\"\nmask = false\n",
     );
     let settings: Vec<_> = config.processes.iter().map(|process| &process.settings).collect();
     let level = |index: usize| settings[index].level.as_ref().map(|given| given.value);
@@ -106,8 +106,12 @@ fn what_happens_to_lines_can_be_said() {
     let mask = |settings: &Settings| settings.mask.clone().unwrap().value;
     assert_eq!(mask(settings[0]), Masked::Known(vec!["pin-[0-9]+".into()]));
     assert_eq!((mask(settings[1]), mask(&config.defaults)), (Masked::Nothing, Masked::Known(Vec::new())));
-    let found = complaints("[[process]]\ncommand = [\"a\"]\nlevel = \"LOUD\"\nmask = [\"a(\"]\ntrim = 1\n");
-    assert_eq!(found.len(), 3, "{found:#?}");
+    let join = |settings: &Settings| settings.join.as_ref().map(|given| given.value);
+    assert_eq!((join(settings[0]), join(settings[1])), (Some(true), None));
+    let found =
+        complaints("[[process]]\ncommand = [\"a\"]\nlevel = \"LOUD\"\nmask = [\"a(\"]\ntrim = 1\njoin = \"x\"\n");
+    assert_eq!(found.len(), 4, "{found:#?}");
+    assert!(found[3].contains("join: \"x\" is nothing to join; write \"traceback\" or \"none\""), "{found:#?}");
     assert!(
         found[0].contains("level: \"LOUD\" is no level") && found[1].contains("mask: \"a(\" is no pattern"),
         "{found:#?}"

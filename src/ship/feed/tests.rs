@@ -1,6 +1,7 @@
 //! A feed on a real ring, visited as the loop does it, its books checked after every visit.
 
 mod drop;
+mod join;
 mod random;
 
 use std::sync::Arc;
