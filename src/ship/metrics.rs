@@ -85,11 +85,15 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
     use crate::clock;
     use crate::ledger::Count;
+    use crate::lines::Record;
+    use crate::lines::level::Level;
+    use crate::lines::rules::{Edited, Editor, Rules, Why};
 
     #[test]
     fn what_is_new_is_told_once_in_the_known_names() {
@@ -119,6 +123,51 @@ mod tests {
         ledger.book(End::Delivered, Count::new(1, 10));
         metrics.tell(1, &found, &ledger, now);
         assert_eq!(heard(), "airflow.mwaa.logging.Scheduler.ncl_emitted_records:1|c");
+    }
+
+    #[test]
+    fn each_known_message_is_told_under_its_own_name() {
+        let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+        receiver.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let address = receiver.local_addr().unwrap();
+        for (line, expected) in [
+            ("psycopg2.OperationalError: no", "psycopg2"),
+            ("AirflowTaskTimeout: DagBag import timeout for /d.py after 30.0s", "DagImportTimeout"),
+            ("AirflowTaskTimeout: Timeout, PID: 7", "TaskTimeout"),
+            ("could not queue task k", "TaskQueueingFailure"),
+            ("Adopted tasks were still pending after 0:10:00", "AdoptedTaskStillPending"),
+            ("Celery command failed on host: h", "CeleryCommandFailure"),
+            ("Failed to execute task x.", "CeleryTaskExecutionFailure"),
+            ("execute_command encountered a CalledProcessError", "ExecuteCommandCalledProcessError"),
+            (
+                "DagFileProcessorManager (PID=6) last sent a heartbeat 50.65 seconds ago! Restarting it",
+                "DagFileProcessorManagerNoHeartbeat",
+            ),
+            ("Marking run <DagRun a> failed", "DagRunFailure"),
+            ("Deadlock; marking run <DagRun a> failed", "DagRunDeadlock"),
+            ("Recording the task instance as FAILED", "TaskInstanceFailure"),
+            ("Received SIGTERM. Terminating subprocesses.", "SIGTERM"),
+            ("Couldn't find dag d in DagBag/DB!", "DagNotFound"),
+            ("Execution date is in future: 2099", "ExecutionDateInFuture"),
+            ("Job 12 was killed before it finished (likely due to running out of memory)", "JobKilled"),
+        ] {
+            // Of lines that are not sent as well.
+            let rules = Rules {
+                level: Some(Level::Critical),
+                signatures: Some(Arc::new(signature::Signatures::new())),
+                ..Rules::default()
+            };
+            let mut editor = Editor::new(rules);
+            let record = Record { text: line, raw_bytes: 1, line: 0, begins: true, ends: true };
+            assert_eq!(editor.edit(&record), Edited::Filtered(Why::Level));
+            editor.taken(&record);
+            let mut metrics = Metrics::start(address, [Some("Worker".to_owned())].into_iter()).unwrap();
+            metrics.tell(0, &editor.found, &Ledger::default(), clock::now());
+            let mut buffer = [0; 256];
+            let length = receiver.recv(&mut buffer).expect("nothing was told");
+            let heard = String::from_utf8_lossy(&buffer[..length]);
+            assert_eq!(heard, format!("airflow.mwaa.error_log.Worker.{expected}:1|c"), "{line}");
+        }
     }
 
     #[test]

@@ -73,6 +73,11 @@ pub enum Notice {
     Dropping {
         reason: End,
     },
+    /// A pattern of one's own takes too long with some lines.
+    MaskCostly {
+        stream: String,
+        pattern: String,
+    },
     SetAside {
         what: String,
     },
@@ -221,6 +226,11 @@ impl fmt::Display for Notice {
                 "lines are dropped and counted ({}), so that no command waits: a marker stands in the stream for each gap; \
                  --when-full block makes the command wait instead",
                 reason.reason()
+            ),
+            Notice::MaskCostly { stream, pattern } => write!(
+                f,
+                "stream {stream}: the pattern {pattern:?} of mask takes too long with some lines, which are sent as *** and counted \
+                 as masked; let what it looks for have a bounded length, as with {{1,64}} in place of + or *"
             ),
             Notice::SetAside { what } => write!(f, "the spool has bytes that cannot be read, and keeps them: {what}"),
             Notice::Invalid { stream, events, event, detail, last_said } => {

@@ -299,6 +299,9 @@ impl Pump {
         feed.limit_assembly(self.assembly_bytes_max.saturating_sub(others));
         let finished = feed.visit(now, self.core.books_mut(index), copy);
         self.assembly_bytes = others + feed.assembly_bytes();
+        if let Some(pattern) = feed.costly_pattern().map(str::to_owned) {
+            self.core.say_costly(index, pattern);
+        }
         if let (true, Some(tee)) = (feed.is_over(), &mut self.tee) {
             tee.end(index);
         }

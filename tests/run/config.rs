@@ -205,6 +205,94 @@ fn levels_masks_and_distinct_milliseconds_change_what_arrives_and_every_line_is_
     });
 }
 
+/// Logs what it caught with its chain of exceptions, then prints another, and leaves with a third that nobody caught.
+const RAISES: &str = r#"
+import logging, sys, traceback
+logging.basicConfig(format="[%(asctime)s] {%(filename)s:%(lineno)d} %(levelname)s - %(message)s", level=logging.INFO, stream=sys.stdout)
+logging.info("before")
+def fail(depth):
+    if depth: fail(depth - 1)
+    try:
+        {}["inner"]
+    except KeyError as error:
+        raise ValueError("first line\nsecond line") from error
+try:
+    fail(3)
+except ValueError:
+    logging.exception("caught")
+logging.info("between")
+sys.stdout.flush()
+sys.stderr.write("plain\n")
+sys.stderr.flush()
+try:
+    fail(0)
+except ValueError:
+    traceback.print_exc()
+logging.info("after")
+sys.stdout.flush()
+raise RuntimeError("the end")
+"#;
+
+#[test]
+fn a_traceback_of_python_is_one_event_with_its_header_and_each_of_its_lines_is_counted() {
+    on_both_engines(|engine| {
+        let standin = standin(&[]);
+        let place = tempfile::tempdir().unwrap();
+        let script = place.path().join("raises.py");
+        fs::write(&script, RAISES).unwrap();
+        let process = |name: &str, join: &str| {
+            format!("[[process]]\nname = \"{name}\"\ncommand = [\"python3\", {script:?}]\nessential = false\n{join}\n")
+        };
+        let file =
+            format!("[defaults]\njoin = \"traceback\"\n{}{}", process("one", ""), process("all", "join = \"none\""));
+        let ended = with(Logpump::new(engine).into_cloudwatch(&standin.url), &file).run();
+        let (one, all) = (read_back(&standin, "one"), read_back(&standin, "all"));
+        assert!(all.iter().all(|event| !event.contains('\n')) && all.len() > 30, "{all:#?}");
+        // The text is the same, but for the blank lines inside a chain, which are no events by themselves, and the times.
+        let unstamped = |line: &str| line.split_once("] ").map_or(line, |(_, rest)| rest).to_owned();
+        let lines = one.iter().flat_map(|event| event.lines()).filter(|line| !line.is_empty());
+        assert_eq!(
+            lines.map(unstamped).collect::<Vec<_>>(),
+            all.iter().map(|line| unstamped(line)).collect::<Vec<_>>()
+        );
+        let has = |event: usize, begin: &str, end: &str| {
+            assert!(one[event].contains(begin) && one[event].ends_with(end), "{event}: {one:#?}\n{}", ended.said);
+        };
+        assert_eq!(one.len(), 6, "{one:#?}");
+        has(0, "INFO - before", "before");
+        has(1, "ERROR - caught\nTraceback (most recent call last):\n  File", "ValueError: first line\nsecond line");
+        assert!(one[1].contains("KeyError: 'inner'\n\nThe above exception was the direct cause"), "{}", one[1]);
+        has(2, "INFO - between", "between");
+        has(3, "plain", "plain");
+        has(4, "Traceback", "ValueError: first line\nsecond line");
+        // What follows a line with a level goes with it, whoever wrote it.
+        has(5, "INFO - after\nTraceback", "RuntimeError: the end");
+        let streams = &ended.report["streams"];
+        for stream in [&streams[0], &streams[1]] {
+            let count = |of: &str| stream[of]["lines"].as_u64().unwrap();
+            let blank = stream["filtered"]["blank"]["lines"].as_u64().unwrap_or(0);
+            assert_eq!(count("read"), count("delivered") + blank, "{stream:#}");
+        }
+        assert_eq!(streams[0]["read"], streams[0]["delivered"], "{streams:#}");
+        let inner = one.iter().map(|event| event.matches('\n').count() as u64).sum::<u64>();
+        assert_eq!((&streams[0]["joined"], &streams[1]["joined"]), (&inner.into(), &0.into()));
+    });
+}
+
+#[test]
+fn a_pattern_that_takes_too_long_is_said_once_and_the_line_is_masked_whole() {
+    let standin = standin(&[]);
+    let line = "x".repeat(2000);
+    let file = format!(
+        "[[process]]\nname = \"some\"\nmask = [\"x.*z|x\"]\ncommand = [\"printf\", \"%s\\\\n\", \"a\", {line:?}, \"b\", {line:?}]\n"
+    );
+    let ended = with(Logpump::new("auto").into_cloudwatch(&standin.url), &file).run();
+    assert_eq!(read_back(&standin, "some"), ["a", "***", "b", "***"], "{}", ended.said);
+    assert_eq!(ended.said.matches("takes too long").count(), 1, "{}", ended.said);
+    assert!(ended.said.contains(r#"the pattern "x.*z|x" of mask"#), "{}", ended.said);
+    assert_eq!(ended.report["streams"][0]["masked"], 2);
+}
+
 #[test]
 fn a_wrong_file_starts_nothing_and_all_that_is_wrong_in_it_is_said() {
     let run = Logpump::new("auto").into_files();
