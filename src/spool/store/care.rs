@@ -58,8 +58,8 @@ impl Store {
                 let entries: Vec<u8> =
                     segment.unjournalled.iter().flat_map(|entry| journal_entry(file, entry.index)).collect();
                 if !entries.is_empty() {
-                    let at = segment.journal_entries * JOURNAL_ENTRY_BYTES;
-                    return Some(Op::AppendJournal { segment: id, at, bytes: Bytes::from(entries) });
+                    let (at, bytes) = (segment.journal_end(), Bytes::from(entries).slice(segment.journal_begun as usize..));
+                    return Some(Op::AppendJournal { segment: id, at, bytes });
                 }
             }
             self.care.unjournalled.remove(&id);
@@ -89,15 +89,17 @@ impl Store {
         now: Instant,
     ) {
         let Some(segment) = self.segment_mut(id) else { return };
-        assert_eq!(at, segment.journal_entries * JOURNAL_ENTRY_BYTES);
+        assert_eq!(at, segment.journal_end());
         let error = match result {
             Ok(Outcome::Written(written)) => {
-                // An entry that was written in part is written again, at the same place.
-                let whole = written.min(asked) / JOURNAL_ENTRY_BYTES as usize;
-                segment.unjournalled.drain(..whole);
-                segment.journal_entries += whole as u64;
-                self.used += whole as u64 * JOURNAL_ENTRY_BYTES;
-                (whole == 0).then(|| io::ErrorKind::WriteZero.into())
+                let written = written.min(asked) as u64;
+                let there = segment.journal_begun + written;
+                let whole = there / JOURNAL_ENTRY_BYTES;
+                segment.unjournalled.drain(..whole as usize);
+                segment.journal_entries += whole;
+                segment.journal_begun = there % JOURNAL_ENTRY_BYTES;
+                self.used += whole * JOURNAL_ENTRY_BYTES;
+                (written == 0).then(|| io::ErrorKind::WriteZero.into())
             }
             Ok(_) => None,
             Err(error) => Some(error),

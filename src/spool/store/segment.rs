@@ -145,6 +145,8 @@ pub struct Segment {
     pub unjournalled: Vec<Unjournalled>,
     /// Entries in the journal, torn ones included.
     pub journal_entries: u64,
+    /// Bytes of the next one that are there: a short write goes on behind them.
+    pub journal_begun: u64,
     /// No more records come.
     pub sealed: bool,
     /// Its entries are counted: it may be loaded from.
@@ -179,6 +181,11 @@ impl Segment {
     /// Lines that are done, and would come again if we ended now.
     pub fn unjournalled_lines(&self) -> u64 {
         if self.length > 0 { self.unjournalled.iter().map(|entry| entry.lines).sum() } else { 0 }
+    }
+
+    /// Where the next byte of the journal goes.
+    pub fn journal_end(&self) -> u64 {
+        self.journal_entries * JOURNAL_ENTRY_BYTES + self.journal_begun
     }
 
     pub fn disk_bytes(&self) -> u64 {
