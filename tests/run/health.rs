@@ -364,3 +364,28 @@ fn the_service_is_told_on_stdout_in_whole_lines() {
     );
     assert_eq!(ended.report["tee_dropped"]["lines"], 0);
 }
+
+#[test]
+fn what_is_printed_of_conditions_is_a_file_that_says_the_same() {
+    let conditions = [udp(8201, "action = \"report\""), exec("a | b", "plog = \"database\"\nretries = 7")].concat();
+    let file = format!("plogs = true\n{}", process("web", &format!("{WAITS}\ntimeout = \"2h\"\n{conditions}")));
+    let print = |file: &str| {
+        let ended = with(Logpump::new("auto").into_files().arg("--print-config"), file).run_without_report();
+        assert_eq!((ended.code, ended.said.as_str()), (Some(0), ""));
+        // Without the places that the settings come from.
+        let settings = text(&ended.stdout);
+        let settings = settings.lines().filter(|line| !line.starts_with('#'));
+        settings.map(|line| line.split("  # ").next().unwrap().to_owned() + "\n").collect::<String>()
+    };
+    let printed = print(&file);
+    for expected in [
+        "plogs = true\n",
+        "timeout = \"2h\"\n",
+        "[[process.health]]\ntype = \"udp\"\nlisten = \"127.0.0.1:8201\"\nreplacement_threshold = \"0s\"\n",
+        "command = [\"sh\", \"-c\", \"a | b\"]\ntimeout = \"30s\"\nretries = 7\nplog = \"database\"\ninterval = \"100ms\"\n",
+        "start_period = \"5m\"\naction = \"report\"\n",
+    ] {
+        assert!(printed.contains(expected), "{expected:?} is missing in\n{printed}");
+    }
+    assert_eq!(print(&printed), printed);
+}
