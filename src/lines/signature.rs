@@ -28,7 +28,8 @@ const SIGNATURES: [Signature; 16] = [
         &["DagFileProcessorManager (PID=", ") last sent a heartbeat ", " seconds ago! Restarting it"],
     ),
     one("DagRunFailure", &["Marking run ", " failed"]),
-    one("DagRunDeadlock", &["Deadlock; marking run ", " failed"]),
+    // Airflow 2.10 to 3.2 write "Task deadlock (no runnable tasks); marking run ... failed".
+    one("DagRunDeadlock", &["eadlock", "; marking run ", " failed"]),
     one("TaskInstanceFailure", &["Recording the task instance as FAILED"]),
     one("SIGTERM", &["Received SIGTERM. Terminating subprocesses."]),
     one("DagNotFound", &["Couldn't find dag ", " in DagBag/DB!"]),
@@ -111,6 +112,7 @@ mod tests {
             ),
             ("Marking run <DagRun a @ 2025> failed", "DagRunFailure"),
             ("Deadlock; marking run <DagRun a> failed", "DagRunDeadlock"),
+            ("Task deadlock (no runnable tasks); marking run <DagRun a> failed", "DagRunDeadlock"),
             ("Recording the task instance as FAILED", "TaskInstanceFailure"),
             ("Received SIGTERM. Terminating subprocesses.", "SIGTERM"),
             ("Couldn't find dag my_dag in DagBag/DB!", "DagNotFound"),
