@@ -246,6 +246,9 @@ fn every_number_of_the_architecture_is_that_of_the_code() {
         ("TEE_CHUNKS_MAX", limits::TEE_CHUNKS_MAX.to_string()),
         ("TEE_CHUNK_BYTES_MAX", kib(limits::TEE_CHUNK_BYTES_MAX)),
         ("OWN_MESSAGES_MAX", limits::OWN_MESSAGES_MAX.to_string()),
+        ("HEALTH_CONDITIONS_MAX", limits::HEALTH_CONDITIONS_MAX.to_string()),
+        ("HEALTH_CHECKS_MAX", limits::HEALTH_CHECKS_MAX.to_string()),
+        ("HEALTH_TAIL_BYTES", kib(limits::HEALTH_TAIL_BYTES)),
     ];
     // However its lines are broken.
     let text = document("docs/ARCHITECTURE.md").split_whitespace().collect::<Vec<_>>().join(" ");
