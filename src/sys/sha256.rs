@@ -14,6 +14,11 @@ const LENGTH_BYTES: usize = 8;
 /// Source: FIPS 180-4, 5.3.3.
 const START: State = [0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19];
 
+/// Not optimised, every instruction is a call, and two side by side take longer than one after the other: then only this
+/// file's tests do it.
+#[cfg(target_arch = "x86_64")]
+const IS_WORTH_IT: bool = cfg!(any(test, not(debug_assertions)));
+
 pub fn one(text: &[u8]) -> Digest {
     finish(START, text, 0)
 }
@@ -48,7 +53,7 @@ fn finish(mut state: State, text: &[u8], blocks_done: usize) -> Digest {
 
 fn compress_two(states: &mut [State; 2], blocks: [&[Block]; 2]) {
     #[cfg(target_arch = "x86_64")]
-    if is_x86_64_v2() && is_x86_feature_detected!("sha") {
+    if IS_WORTH_IT && is_x86_64_v2() && is_x86_feature_detected!("sha") {
         // SAFETY: the processor has what the function is compiled for, as has just been looked up.
         return unsafe { x86_64::compress_two(states, blocks) };
     }
