@@ -2,6 +2,7 @@
 //! to be there that is not, and the rest goes its way.
 
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use crate::program::{Ended, Logpump, Running, read_back, standin};
@@ -44,10 +45,10 @@ fn ends(ended: &Ended) -> [u64; 3] {
 }
 
 /// What was left is what the next run finds.
-fn assert_adopted(spool: &Path, left: u64) {
+fn assert_adopted(spool: &Path, left: RangeInclusive<u64>) {
     let standin = standin(&[]);
     let next = adopter("auto", &standin.url, spool).command(&["true"]).run();
-    assert_eq!(next.total("/adopted").0, left, "{:#}\n{}", next.report, next.said);
+    assert!(left.contains(&next.total("/adopted").0), "{left:?}: {:#}\n{}", next.report, next.said);
 }
 
 #[test]
@@ -89,11 +90,13 @@ fn a_directory_that_is_moved_away_is_made_again_and_nothing_in_it_is_called_spoo
             };
             fs::rename(&from, &to).unwrap();
             run.wait_said("our directory was removed, or moved away, while we use it, and is made again");
-            let [delivered, gone, left] = ends(&run.end());
+            let ended = run.end();
+            let [delivered, gone, left] = ends(&ended);
             assert!(delivered == 0 && gone > 0 && left > 0, "{moved}: {gone} gone, {left} left");
             // What was moved is still there, and is nobody's any more; what was stored later is the next run's.
             assert!(fs::remove_dir_all(&to).is_ok(), "{moved}");
-            assert_adopted(&spool, left);
+            // For what a slow disk had not stored in time, and stored after all, see LOSS.md.
+            assert_adopted(&spool, left..=left + ended.total("/dropped/shutdown").0);
         }
     });
 }
@@ -136,7 +139,7 @@ fn what_is_still_in_memory_is_stored_again_though_nothing_more_is_written() {
         drop(run.stdin.take());
         let ended = run.end();
         assert_eq!(ended.total("/spooled").0, 1000, "{:#}\n{}", ended.report, ended.said);
-        assert_adopted(&spool, 1000);
+        assert_adopted(&spool, 1000..=1000);
     });
 }
 
@@ -169,5 +172,5 @@ fn removed_in_the_last_moment(moved: bool) {
     let ended = run.end();
     let found = ["/dropped/unreadable", "/spooled"].map(|end| ended.total(end).0);
     assert_eq!((found[0] + found[1], found[0] > 0), (1000, true), "{:#}\n{}", ended.report, ended.said);
-    assert_adopted(&spool, found[1]);
+    assert_adopted(&spool, found[1]..=found[1]);
 }
