@@ -293,8 +293,9 @@ impl Store {
             if let Some(scanned) = self.scanned_already(id) {
                 scanned.take(0, key, waiting);
             }
-            self.load.held.remove(&id);
-            self.finish(id);
+            // Ship sends it all the same, and its bytes may stay.
+            let lines = self.load.held.remove(&id).map_or(waiting.count.lines, |held| held.sum.count.lines);
+            self.finish_delivered(id, lines);
         }
         self.answer();
     }
