@@ -72,7 +72,7 @@ fn a_directory_made_immutable_costs_no_line_and_doubles_none() {
         let ended = run.end();
         assert_eq!(ended.total("/delivered").0, LINES, "{:#}\n{}", ended.report, ended.said);
         assert!(!ended.said.contains("free some disk space"), "{}", ended.said);
-        assert!(!ended.said.contains("the next run sends them again"), "{}", ended.said);
+        assert!(!ended.said.contains("the next run may send them again"), "{}", ended.said);
         drop(immutable);
         let next = adopter(engine, &standin.url, &spool).command(&["true"]).run();
         assert_eq!(next.total("/adopted").0, 0, "{:#}\n{}", next.report, next.said);
@@ -165,11 +165,13 @@ fn a_file_system_that_becomes_read_only_doubles_what_it_says() {
     drop(run.stdin.take());
     let ended = run.end();
     assert_eq!(ended.total("/delivered").0, LINES, "{:#}\n{}", ended.report, ended.said);
-    let said: Vec<_> = ended.said.lines().filter(|line| line.contains("the next run sends them again")).collect();
+    let said: Vec<_> = ended.said.lines().filter(|line| line.contains("the next run may send them again")).collect();
     assert_eq!(said.len(), 1, "{}", ended.said);
     let doubled: u64 = said[0].split(' ').find_map(|word| word.parse().ok()).expect("a count");
     assert!(!ended.said.contains("free some disk space"), "{}", ended.said);
     let next = adopter("auto", &standin.url, &spool).command(&["true"]);
     let next = at(next).behind_shell(MOUNTED).run();
-    assert_eq!((next.total("/adopted").0, doubled > 0), (doubled, true), "{:#}\n{}", next.report, ended.said);
+    // What the disk had not stored when it failed may be there, or not.
+    let adopted = next.total("/adopted").0;
+    assert!(adopted > 0 && adopted <= doubled, "{adopted}: {:#}\n{}", next.report, ended.said);
 }

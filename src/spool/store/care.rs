@@ -58,7 +58,8 @@ impl Store {
                 let entries: Vec<u8> =
                     segment.unjournalled.iter().flat_map(|entry| journal_entry(file, entry.index)).collect();
                 if !entries.is_empty() {
-                    let (at, bytes) = (segment.journal_end(), Bytes::from(entries).slice(segment.journal_begun as usize..));
+                    let (at, bytes) =
+                        (segment.journal_end(), Bytes::from(entries).slice(segment.journal_begun as usize..));
                     return Some(Op::AppendJournal { segment: id, at, bytes });
                 }
             }
@@ -221,8 +222,8 @@ impl Store {
         let lines: u64 = segments.map(Segment::unjournalled_lines).sum();
         if lines > 0 {
             self.say(format!(
-                "{lines} lines that were delivered could not be noted as that on the spool's disk: the next run sends them \
-                 again, and does not count them as duplicates"
+                "up to {lines} lines that were delivered could not be noted as that on the spool's disk: the next run may \
+                 send them again, and does not count them as duplicates"
             ));
         }
     }
