@@ -50,7 +50,9 @@ impl OnDisk {
         };
         let of = move |(place, content)| (content as &Content).iter().map(move |(index, body)| (place, *index, body));
         let stored = self.bodies.iter().flat_map(of).filter(move |(place, index, _)| !is_noted(place, *index));
-        let loose = self.loose.iter().filter(|(_, at)| *at == Duration::MAX);
+        // Which journal has it, nobody knows.
+        let none_unread = self.unread_journals.is_empty();
+        let loose = self.loose.iter().filter(move |(_, at)| *at == Duration::MAX || !none_unread);
         stored.map(|(_, _, body)| body).chain(loose.map(|(body, _)| body))
     }
 }
