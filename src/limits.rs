@@ -295,6 +295,8 @@ pub const HEALTH_INTERVAL_MIN: Duration = Duration::from_millis(100);
 pub const HEALTH_RETRIES_MAX: u32 = 1000;
 /// Of what a check wrote the end is kept. Docker keeps as much of the beginning.
 pub const HEALTH_TAIL_BYTES: usize = 4096;
+/// Of a check's command, in messages.
+pub const HEALTH_COMMAND_CHARS_SAID: usize = 200;
 /// A status is one word. Source: the buffer that the images of Amazon MWAA receive it in.
 pub const HEALTH_DATAGRAM_BYTES: usize = 1024;
 /// After so much of a check's output, or so many datagrams, their source rests: a flood of either costs little CPU.

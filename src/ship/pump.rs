@@ -174,12 +174,17 @@ impl Pump {
         let count = self.feeds.len();
         let first = self.first;
         (self.made_bytes, self.made_bodies) = (0, 0);
+        let mut hastens = self.core.hastens();
         for index in (first..count).chain(0..first) {
             self.first = (index + 1) % count;
             for _ in 0..2 {
                 let (made, open_bytes) = (self.made_bodies, self.feeds[index].open_bytes());
+                if hastens {
+                    self.feeds[index].hasten(DURABLE_FLUSH, now.mono);
+                }
                 worked |= self.work_on(index, all_bytes, now);
                 all_bytes = all_bytes - open_bytes + self.feeds[index].open_bytes();
+                hastens = hastens && (self.made_bodies == made || self.core.hastens());
                 let is_alone = self.made_bodies > made && self.made_bodies % 2 == 1;
                 if !is_alone || !self.feeds[index].has_another() {
                     break;
@@ -194,9 +199,6 @@ impl Pump {
     }
 
     fn work_on(&mut self, index: usize, all_bytes: usize, now: Now) -> bool {
-        if self.core.hastens() {
-            self.feeds[index].hasten(DURABLE_FLUSH, now.mono);
-        }
         self.core.set_presses(index, self.feeds[index].is_pressing());
         if let Some(reason) = self.must_drop(index, all_bytes, now.mono) {
             self.discard(index, reason, now);

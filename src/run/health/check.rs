@@ -7,6 +7,7 @@ use rustix::event::PollFlags;
 use rustix::io::{Errno, read};
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, WaitOptions, pidfd_open, waitid, waitpid};
 
+use super::in_one_line;
 use crate::child::{ExitStatus, Spec};
 use crate::intake::pipe;
 use crate::limits::{HEALTH_LOOK, HEALTH_READ_BYTES, HEALTH_REST, HEALTH_TAIL_BYTES};
@@ -114,8 +115,7 @@ impl Check {
         if text.is_empty() {
             return "; it wrote nothing".to_owned();
         }
-        let printable = |c: char| if c.is_control() && c != '\n' { '\u{fffd}' } else { c };
-        format!("; it wrote: {}", text.chars().map(printable).collect::<String>().replace('\n', " | "))
+        format!("; it wrote: {}", in_one_line(text))
     }
 }
 

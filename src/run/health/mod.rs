@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use super::{Child, Plan, TellMain, wait_for};
 use crate::clock;
-use crate::limits::HEALTH_END_WAIT;
+use crate::limits::{HEALTH_COMMAND_CHARS_SAID, HEALTH_END_WAIT};
 use crate::refusal::{EXIT_OS_ERROR, Refusal};
 use crate::report::health::HealthReport;
 use crate::report::tee::Lines;
@@ -78,9 +78,18 @@ impl Kind {
     fn what(&self) -> String {
         match self {
             Kind::Udp { listen, .. } => listen.to_string(),
-            Kind::Exec { argv, .. } => argv.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" "),
+            Kind::Exec { argv, .. } => {
+                let words = argv.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+                in_one_line(&words).chars().take(HEALTH_COMMAND_CHARS_SAID).collect()
+            }
         }
     }
+}
+
+/// What others wrote, as a part of a message of ours.
+fn in_one_line(text: &str) -> String {
+    let printable = |c: char| if c.is_control() && c != '\n' { '\u{fffd}' } else { c };
+    text.chars().map(printable).collect::<String>().replace('\n', " | ")
 }
 
 /// A process of which a condition no longer holds, and which is to be stopped.

@@ -58,13 +58,15 @@ impl Core {
     /// What is to be durable is not on disk before its batch ends: so batches end sooner while hardly anything is under way
     /// and nothing stands in the way of a call more.
     pub fn hastens(&self) -> bool {
-        let waiting = self.streams.iter().map(|stream| stream.waiting.len() + stream.backlog.len()).sum::<usize>();
-        let under_way = self.calls.iter().flatten().count() + self.disk.pending.len() + waiting;
-        self.is_durable()
+        let may = self.is_durable()
             && self.disk.is_on()
             && self.rate.limited_since().is_none()
-            && self.outage.since.is_none()
-            && (under_way == 0 || under_way * DURABLE_FLUSH_SHARE < self.calls.len())
+            && self.outage.since.is_none();
+        may && {
+            let waiting = self.streams.iter().map(|stream| stream.waiting.len() + stream.backlog.len()).sum::<usize>();
+            let under_way = self.calls.iter().flatten().count() + self.disk.pending.len() + waiting;
+            under_way == 0 || under_way * DURABLE_FLUSH_SHARE < self.calls.len()
+        }
     }
 
     /// One that waits for a place in the window: it may be hashed beside one that has got a place.
