@@ -29,13 +29,15 @@ use resolve::Resolution;
 
 /// Runs the program.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let matches = match grammar().try_get_matches_from(arguments) {
+    let words: Vec<_> = arguments.into_iter().collect();
+    let verb = verb(&words);
+    let matches = match grammar().try_get_matches_from(&words) {
         Ok(matches) => matches,
-        Err(error) => return ExitCode::from(explain(&error)),
+        Err(error) => return ExitCode::from(explain(&error, &verb)),
     };
     let arguments = match Arguments::from_arg_matches(&matches) {
         Ok(arguments) => arguments,
-        Err(error) => return ExitCode::from(explain(&error)),
+        Err(error) => return ExitCode::from(explain(&error, &verb)),
     };
     let outcome = match arguments.verb {
         Verb::Run(arguments) => run(*arguments, &matches),
@@ -71,7 +73,8 @@ fn check(file: &Path) -> Result<u8, Refusal> {
     match parsed.map(|arguments| arguments.verb) {
         Ok(Verb::Run(arguments)) => resolve::judge(&arguments, file)?,
         Ok(_) => unreachable!("it was told to run"),
-        Err(error) => return Ok(explain(&error)),
+        // Of the options' variables, which run has.
+        Err(error) => return Ok(explain(&error, "run")),
     }
     say(&format!("{}: {} processes, nothing wrong\n", file.display(), config.processes.len()))
 }
@@ -137,8 +140,15 @@ fn grammar() -> clap::Command {
         .mut_subcommand("doctor", |doctor| doctor.mut_args(of_doctor))
 }
 
+/// The one that was asked for, if there is such a one.
+fn verb(words: &[OsString]) -> String {
+    let asked = words.get(1).and_then(|word| word.to_str());
+    let known = asked.filter(|word| Arguments::command().find_subcommand(word).is_some());
+    known.unwrap_or("run").to_owned()
+}
+
 /// Help and version are for stdout; a mistake is one clear line and exit 64.
-fn explain(error: &clap::Error) -> u8 {
+fn explain(error: &clap::Error, verb: &str) -> u8 {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         let _ = error.print();
         return 0;
@@ -158,15 +168,16 @@ fn explain(error: &clap::Error) -> u8 {
         .collect();
     let line = lines.join(" ");
     let line = line.trim_start_matches("error: ");
-    eprintln!("logpump: {line}{} (logpump run --help lists the options)", hint(error));
+    eprintln!("logpump: {line}{} (logpump {verb} --help lists the options)", hint(error, verb));
     EXIT_USAGE
 }
 
 /// What clap does not say: where the command stands, and that the value came from a variable.
-fn hint(error: &clap::Error) -> String {
+fn hint(error: &clap::Error, verb: &str) -> String {
     let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return String::new() };
-    if error.kind() == ErrorKind::UnknownArgument && !argument.starts_with('-') {
-        return format!("; the command stands behind a --: logpump run [OPTIONS] -- {argument}");
+    let takes_command = ["run", "doctor"].contains(&verb);
+    if takes_command && error.kind() == ErrorKind::UnknownArgument && !argument.starts_with('-') {
+        return format!("; the command stands behind a --: logpump {verb} [OPTIONS] -- {argument}");
     }
     let option = argument.split_whitespace().next().unwrap_or_default().to_owned();
     let written = std::env::args().any(|word| word == option || word.starts_with(&format!("{option}=")));

@@ -193,6 +193,23 @@ fn wrong_usage_is_64_with_one_line_and_starts_nothing() {
 }
 
 #[test]
+fn a_hint_names_the_verb_that_was_used() {
+    for (args, hints) in [
+        (&["run", "true"][..], &["behind a --: logpump run [OPTIONS] -- true", "(logpump run --help lists"][..]),
+        (&["doctor", "true"], &["behind a --: logpump doctor [OPTIONS] -- true", "(logpump doctor --help lists"]),
+        (&["mwaa", "worker", "true"], &["'true' found (logpump mwaa --help lists"]),
+        (&["mwaa", "--bogus"], &["(logpump mwaa --help lists"]),
+        (&["check", "a", "b"], &["'b' found (logpump check --help lists"]),
+        (&["check"], &["(logpump check --help lists"]),
+    ] {
+        let output = logpump(args);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), said.lines().count()), (Some(64), 1), "{args:?}: {said}");
+        assert!(hints.iter().all(|hint| said.contains(hint)), "{args:?}: {said}");
+    }
+}
+
+#[test]
 fn an_endpoint_from_the_environment_that_is_no_url_starts_nothing_either() {
     for (variable, url, expected) in [
         ("AWS_ENDPOINT_URL", "http://[", "AWS_ENDPOINT_URL: \"http://[\" has no IPv6 address"),
