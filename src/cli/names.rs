@@ -18,9 +18,7 @@ pub fn group(text: &str) -> Result<Group, String> {
     let (name, region) = if text.starts_with("arn:") {
         let parts: Vec<_> = text.splitn(7, ':').collect();
         let [_, _, "logs", region, _, "log-group", rest] = parts[..] else {
-            return Err(format!(
-                "{text} is not the ARN of a log group: arn:PARTITION:logs:REGION:ACCOUNT:log-group:NAME is"
-            ));
+            return Err(no_arn(text));
         };
         (rest.strip_suffix(":*").unwrap_or(rest), Some(region.to_owned()).filter(|region| !region.is_empty()))
     } else {
@@ -37,6 +35,15 @@ pub fn group(text: &str) -> Result<Group, String> {
         return Err("names that begin with aws/ are AWS's own".to_owned());
     }
     Ok(Group { name: name.to_owned(), region })
+}
+
+/// The same, of an ARN only.
+pub fn arn(text: &str) -> Result<Group, String> {
+    if text.starts_with("arn:") { group(text) } else { Err(no_arn(text)) }
+}
+
+fn no_arn(text: &str) -> String {
+    format!("{text} is not the ARN of a log group: arn:PARTITION:logs:REGION:ACCOUNT:log-group:NAME is")
 }
 
 /// Splits `a b -- c d` into commands.
