@@ -91,6 +91,9 @@ const WEBSERVER_2: Part =
 const WEBSERVER_3: Part =
     Part { source: "WEBSERVER", prefix: "webserver", metrics: "WebServer", command: &["airflow", "api-server"] };
 
+/// One for each source.
+const PARTS: [&Part; 5] = [&SCHEDULER, &DAG_PROCESSOR, &TRIGGERER, &WORKER, &WEBSERVER_3];
+
 impl Part {
     fn variable(&self, what: &str) -> String {
         format!("MWAA__LOGGING__AIRFLOW_{}_{what}", self.source)
@@ -116,6 +119,22 @@ pub fn wishes(preset: Preset, arguments: &RunArguments, env: Environment<'_>) ->
         wishes[0].health = conditions(role, database_check, env)?;
     }
     Ok(wishes)
+}
+
+/// Of each process whose lines are not sent, what becomes of them and why.
+pub fn notes(wishes: &[Wish], is_copied: bool) -> Vec<String> {
+    let note = |wish: &Wish| {
+        let (what, how) = match wish.unwanted? {
+            Why::NoGroup => (GROUP, "is not set"),
+            Why::Disabled => (ENABLED, "is not true"),
+            Why::Level | Why::Noise => return None,
+        };
+        let name = &wish.name.as_ref()?.value;
+        let part = PARTS.iter().find(|part| part.prefix == name)?;
+        let fate = if is_copied { "go to stdout only" } else { "are read and discarded" };
+        Some(format!("{name}: lines {fate}: {} {how}", part.variable(what)))
+    };
+    wishes.iter().filter_map(note).collect()
 }
 
 /// What the images' Python entrypoint does and logpump does not: then it is to stay, with logpump before its commands.

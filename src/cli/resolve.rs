@@ -122,8 +122,10 @@ fn plan(arguments: RunArguments, named: Named) -> Result<Plan, Refusal> {
     }
     let groups = groups(&arguments, &destination, &wishes, &names)?;
     let when_full = room::when_full(&arguments, &destination);
+    let tee = arguments.tee || wishes.iter().any(|wish| wish.unwanted == Some(Why::NoGroup));
     Ok(Plan {
         oddities: oddities(&arguments, &destination, &wishes).into_iter().chain(idle_plogs(&plogs, &wishes)).collect(),
+        notes: if into_files(&destination) { Vec::new() } else { mwaa::notes(&wishes, tee) },
         spool: spool.filter(|_| matches!(destination, Destination::CloudWatch(_))),
         ring_bytes: memory.ring_bytes,
         destination,
@@ -141,7 +143,7 @@ fn plan(arguments: RunArguments, named: Named) -> Result<Plan, Refusal> {
         engine: engine(&arguments),
         drain_timeout: arguments.drain_timeout,
         eof_grace: arguments.eof_grace,
-        tee: arguments.tee || wishes.iter().any(|wish| wish.unwanted == Some(Why::NoGroup)),
+        tee,
         // Nobody would write there.
         plogs: plogs.value && wishes.iter().any(|wish| !wish.health.is_empty()),
         report: arguments.report,
@@ -321,6 +323,10 @@ fn oddities(arguments: &RunArguments, destination: &Destination, wishes: &[Wish]
             .filter(|option| no_spool && ["--spool-dir", "--spool-sync"].contains(option));
         return idle.map(|option| format!("{option} does nothing: --spool-max 0 means no spool")).collect();
     }
+    if matches!(destination, Destination::Null) && wishes.iter().all(|wish| wish.unwanted.is_some()) {
+        // As the service wants it, and its notes say so: nobody forgot an option.
+        return Vec::new();
+    }
     let given = [
         ("--create-group", arguments.create_group),
         ("--gzip", arguments.gzip),
@@ -332,14 +338,18 @@ fn oddities(arguments: &RunArguments, destination: &Destination, wishes: &[Wish]
     let without = |option: &str| format!("{option} does nothing: {why}, so no line goes to CloudWatch Logs");
     let given = given.into_iter().filter(|(_, given)| *given).map(|(option, _)| option);
     // A file can be full, too.
-    let into_files = matches!(destination, Destination::Directory { .. });
-    let room = room::given(arguments, destination).filter(|option| !(into_files && *option == "--when-full"));
+    let room =
+        room::given(arguments, destination).filter(|option| !(into_files(destination) && *option == "--when-full"));
     let untreated = wishes.iter().any(Wish::treats_lines) && !matches!(destination, Destination::Null);
     let untreated = untreated.then(|| {
         "level, trim, mask, join and distinct_milliseconds do nothing: files have the commands' bytes as they are"
             .to_owned()
     });
     given.chain(room).map(without).chain(untreated).collect()
+}
+
+fn into_files(destination: &Destination) -> bool {
+    matches!(destination, Destination::Directory { .. })
 }
 
 fn idle_plogs(plogs: &Sourced<bool>, wishes: &[Wish]) -> Option<String> {

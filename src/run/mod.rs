@@ -59,6 +59,8 @@ pub struct Plan {
     pub log_format: Format,
     /// What the user asked for and will not get, to be said once.
     pub oddities: Vec<String>,
+    /// Of a process whose lines are not sent, what becomes of them and why.
+    pub notes: Vec<String>,
 }
 
 pub struct Child {
@@ -275,8 +277,11 @@ fn spawn(
 
 /// Where the lines go, and what is odd about it.
 fn greet(plan: &Plan, engine: &Engine) {
+    let into_files = matches!(plan.destination, Destination::Directory { .. });
+    let is_sent = |child: &&Child| into_files || child.treatment.rules.unwanted.is_none();
+    let sent: Vec<_> = plan.children.iter().filter(is_sent).collect();
     let to = match &plan.destination {
-        Destination::CloudWatch(_) => groups(&plan.children),
+        Destination::CloudWatch(_) => groups(&sent),
         Destination::Directory { path, .. } => format!("files in {}", path.display()),
         Destination::Nowhere(_) | Destination::Null => "nowhere".into(),
     };
@@ -284,25 +289,26 @@ fn greet(plan: &Plan, engine: &Engine) {
         tracing::warn!("every line will be dropped and counted: {reason}");
     }
     plan.oddities.iter().for_each(|oddity| tracing::warn!("{oddity}"));
-    let streams = match &plan.children[..] {
-        [child] => format!("stream {}", child.stream),
-        [first, rest @ ..] => format!("stream {} and {} more", first.stream, rest.len()),
-        [] => unreachable!("a plan has a child"),
+    plan.notes.iter().for_each(|note| tracing::info!("{note}"));
+    let streams = match &sent[..] {
+        [] => String::new(),
+        [child] => format!(", stream {}", child.stream),
+        [first, rest @ ..] => format!(", stream {} and {} more", first.stream, rest.len()),
     };
-    tracing::info!("lines go to {to}, {streams}; engine {}: {}", engine.kind, engine.reason);
+    tracing::info!("lines go to {to}{streams}; engine {}: {}", engine.kind, engine.reason);
     if let Err(refusal) = &engine.files {
         let place = plan.spool.as_ref().map_or_else(String::new, |spool| spool.directory.display().to_string());
         tracing::info!("--spool-dir {place}: the spool goes without io_uring: {refusal}");
     }
 }
 
-fn groups(children: &[Child]) -> String {
+fn groups(children: &[&Child]) -> String {
     let mut names: Vec<_> = children.iter().filter_map(|child| Some(&child.group.as_ref()?.name)).collect();
     names.dedup();
     match names[..] {
         [group] => format!("log group {group}"),
         [first, ref rest @ ..] => format!("log group {first} and {} more", rest.len()),
-        [] => unreachable!("a plan for CloudWatch Logs has a group"),
+        [] => "nowhere".into(),
     }
 }
 

@@ -119,6 +119,10 @@ fn a_scheduler_container_sends_each_process_where_the_service_wants_it() {
     let begins = "2026-05-06T01:00:14.610844Z [info     ] dag-processor begins, console WARNING, unbuffered 1";
     assert_eq!(processor[0], begins, "{processor:#?}");
     assert_eq!(streams[0]["filtered"]["level"]["lines"], 1, "{:#}", streams[0]);
+    let triggerers =
+        "triggerer: lines are read and discarded: MWAA__LOGGING__AIRFLOW_TRIGGERER_LOGS_ENABLED is not true";
+    assert!(ended.said.contains(triggerers), "{}", ended.said);
+    assert!(ended.said.contains(&format!("log group /run/tests, stream {name} and 1 more; ")), "{}", ended.said);
     assert_eq!(streams[0]["filtered"]["noise"]["lines"], 1);
     assert_eq!(
         (&streams[2]["filtered"]["disabled"]["lines"], &streams[2]["delivered"]["lines"]),
@@ -139,6 +143,10 @@ fn a_scheduler_container_sends_each_process_where_the_service_wants_it() {
 fn without_groups_lines_go_to_the_console_as_in_the_local_mode() {
     let ended = stopped(mwaa("worker", "http://127.0.0.1:1", &[]), &["celery-worker"]);
     assert_eq!(ended.code, Some(0), "{}", ended.said);
+    let why = "worker: lines go to stdout only: MWAA__LOGGING__AIRFLOW_WORKER_LOG_GROUP_ARN is not set";
+    assert!(ended.said.contains(why) && ended.said.contains("INFO lines go to nowhere; "), "{}", ended.said);
+    // The test has a --spool-dir, and there is nothing to spool.
+    assert!(!ended.said.contains("does nothing"), "{}", ended.said);
     let stdout = String::from_utf8(ended.stdout.clone()).unwrap();
     assert!(stdout.contains("Traceback of celery worker\n"), "{stdout}");
     assert_eq!(ended.total("/filtered/no_group").0, 6, "{:#}", ended.report);

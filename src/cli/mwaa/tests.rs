@@ -102,6 +102,23 @@ fn a_hybrids_worker_has_more_patience_and_the_console_of_all_is_info() {
 }
 
 #[test]
+fn of_each_process_that_is_not_sent_it_is_told_why() {
+    let group = ("MWAA__LOGGING__AIRFLOW_SCHEDULER_LOG_GROUP_ARN", ARN);
+    let processor = ("MWAA__LOGGING__AIRFLOW_DAGPROCESSOR_LOG_GROUP_ARN", ARN);
+    let enabled = ("MWAA__LOGGING__AIRFLOW_DAGPROCESSOR_LOGS_ENABLED", "true");
+    let wishes = asked(Role::Scheduler, &[group, processor, enabled]).unwrap();
+    let disabled = |fate| format!("scheduler: lines {fate}: MWAA__LOGGING__AIRFLOW_SCHEDULER_LOGS_ENABLED is not true");
+    assert_eq!(notes(&wishes[..2], false), [disabled("are read and discarded")]);
+    let no_group = "triggerer: lines go to stdout only: MWAA__LOGGING__AIRFLOW_TRIGGERER_LOG_GROUP_ARN is not set";
+    assert_eq!(notes(&wishes, true), [disabled("go to stdout only"), no_group.to_owned()]);
+    // Each role's processes have their variables.
+    for role in [Role::Worker, Role::Webserver, Role::Hybrid] {
+        let wishes = asked(role, &[("AIRFLOW_VERSION", "2.10.5")]).unwrap();
+        assert_eq!(notes(&wishes, true).len(), wishes.len());
+    }
+}
+
+#[test]
 fn a_group_that_is_no_arn_is_refused_with_its_variables_name() {
     let name = "MWAA__LOGGING__AIRFLOW_WORKER_LOG_GROUP_ARN";
     for wrong in ["airflow-env-Worker", "arn:aws:s3:::bucket", "arn:aws:logs:eu-west-1:1:log-group:a b"] {
