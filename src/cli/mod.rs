@@ -23,8 +23,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches};
 
 use crate::refusal::{EXIT_CANT_CREATE, EXIT_USAGE, Refusal};
-use args::{Arguments, RunArguments, Verb};
-use mwaa::Preset;
+use args::{Arguments, MwaaArguments, RunArguments, Verb};
 use resolve::Resolution;
 
 /// Runs the program.
@@ -41,10 +40,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let outcome = match arguments.verb {
         Verb::Run(arguments) => run(*arguments, &matches),
-        Verb::Mwaa(arguments) => {
-            let preset = Preset { role: arguments.role, database_check: arguments.database_check };
-            run(RunArguments { preset: Some(preset), ..arguments.run }, &matches)
-        }
+        Verb::Mwaa(arguments) => as_mwaa(*arguments, &matches),
         Verb::Check { file } => check(&file),
         Verb::Doctor(arguments) => checkup::plan(*arguments).map(|plan| crate::doctor::run(&plan)),
         Verb::Completions { shell } => say(&describe::completions(grammar(), shell)),
@@ -63,6 +59,12 @@ fn run(arguments: RunArguments, matches: &ArgMatches) -> Result<u8, Refusal> {
         Resolution::Plan(plan) => crate::run::run(*plan),
         Resolution::Printed(text) => say(&text),
     }
+}
+
+fn as_mwaa(arguments: MwaaArguments, matches: &ArgMatches) -> Result<u8, Refusal> {
+    let (_, of_verb) = matches.subcommand().expect("the grammar wants one");
+    let preset = Some(mwaa::given::preset(&arguments, of_verb)?);
+    run(RunArguments { preset, config: None, log_group: None, name: None, ..arguments.run }, matches)
 }
 
 fn check(file: &Path) -> Result<u8, Refusal> {
@@ -113,6 +115,9 @@ const DOCTORS: &[&str] = &[
     "json",
 ];
 
+const MWAA_GRACE: &str = "The most from SIGTERM to SIGKILL, where a role has longer: 90s, a hybrid container's worker 130s or as the service says \
+                          (0s to 24h) [default: as the role has it]";
+
 /// A variable that is set to nothing counts as not set: templates of containers leave many so.
 fn grammar() -> clap::Command {
     let is_empty = |name: &std::ffi::OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
@@ -131,7 +136,10 @@ fn grammar() -> clap::Command {
             let words = arg.get_value_parser().clone();
             return Arg::new("command").last(true).action(ArgAction::Append).value_parser(words).hide(true);
         }
-        let is_shown = !["config", "log_group", "log_stream", "name", "grace"].contains(&arg.get_id().as_str());
+        if arg.get_id() == "grace" {
+            return without_empty(arg).help(MWAA_GRACE).hide_default_value(true);
+        }
+        let is_shown = !["config", "log_group", "log_stream", "name"].contains(&arg.get_id().as_str());
         without_empty(arg).hide(!is_shown)
     };
     Arguments::command()

@@ -3,6 +3,7 @@
 //!
 //! The names of variables, streams and defaults are those of the images `aws/amazon-mwaa-docker-images`, 2026.
 
+pub mod given;
 #[cfg(test)]
 mod tests;
 
@@ -38,11 +39,15 @@ pub enum Role {
 }
 
 /// What `logpump mwaa` was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preset {
     pub role: Role,
     /// The database is asked, at its cost.
     pub database_check: bool,
+    /// No process has longer between SIGTERM and SIGKILL: `--grace`, where it was given.
+    pub patience_max: Option<Duration>,
+    /// Variables that say what the service's say, and so do nothing.
+    pub idle: Vec<&'static str>,
 }
 
 /// How long the service waits for a process.
@@ -54,6 +59,7 @@ const DATABASE_TIMEOUT: Duration = Duration::from_secs(60);
 const HYBRID_PATIENCE: Duration = Duration::from_secs(130);
 /// Where the service's StatsD server listens.
 pub const STATSD: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8125));
+const GRACE: &str = "--grace";
 /// What the variables about a process end with.
 const GROUP: &str = "LOG_GROUP_ARN";
 const ENABLED: &str = "LOGS_ENABLED";
@@ -101,8 +107,8 @@ impl Part {
 }
 
 /// The wishes for `logpump run`. Err: what it cannot do, or what is wrong in a variable.
-pub fn wishes(preset: Preset, arguments: &RunArguments, env: Environment<'_>) -> Result<Vec<Wish>, Refusal> {
-    let Preset { role, database_check } = preset;
+pub fn wishes(preset: &Preset, arguments: &RunArguments, env: Environment<'_>) -> Result<Vec<Wish>, Refusal> {
+    let Preset { role, database_check, patience_max, .. } = *preset;
     refuse_what_is_missing(role, env)?;
     let parts: &[Part] = match role {
         Role::Scheduler => &[SCHEDULER, DAG_PROCESSOR, TRIGGERER],
@@ -112,6 +118,9 @@ pub fn wishes(preset: Preset, arguments: &RunArguments, env: Environment<'_>) ->
         Role::Hybrid => &[SCHEDULER, DAG_PROCESSOR, TRIGGERER, WORKER],
     };
     let mut wishes = parts.iter().map(|part| wish(role, part, arguments, env)).collect::<Result<Vec<_>, _>>()?;
+    for wish in &mut wishes {
+        cap(&mut wish.grace, patience_max);
+    }
     // The images ask about one process of a container: its worker, or else its first.
     if let Some(asked) = wishes.last_mut().filter(|_| role == Role::Hybrid) {
         asked.health = conditions(role, database_check, env)?;
@@ -119,6 +128,19 @@ pub fn wishes(preset: Preset, arguments: &RunArguments, env: Environment<'_>) ->
         wishes[0].health = conditions(role, database_check, env)?;
     }
     Ok(wishes)
+}
+
+/// What was given and does nothing.
+pub fn oddities(preset: &Preset, wishes: &[Wish]) -> Vec<String> {
+    let idle = preset.idle.iter().map(|variable| {
+        format!("{variable} does nothing: under logpump mwaa the service's variables decide that (docs/MWAA.md)")
+    });
+    let useless = preset.patience_max.filter(|max| wishes.iter().all(|wish| wish.grace.value < *max));
+    let useless = useless.map(|max| {
+        let max = humantime::format_duration(max);
+        format!("--grace {max} does nothing: each process of this role has less, which it can only lower")
+    });
+    idle.chain(useless).collect()
 }
 
 /// Of each process whose lines are not sent, what becomes of them and why.
@@ -208,6 +230,13 @@ fn group(part: &Part, env: Environment<'_>) -> Result<Option<String>, Refusal> {
     let Some(arn) = env(&name) else { return Ok(None) };
     names::arn(&arn).map_err(|what| refusal(format!("{name}: {what}")))?;
     Ok(Some(arn))
+}
+
+/// Who wants less patience than the service's gets it, and `--print-config` says so.
+fn cap(grace: &mut Sourced<Duration>, max: Option<Duration>) {
+    if let Some(max) = max.filter(|max| *max < grace.value) {
+        *grace = Sourced { value: max, source: Source::Option(GRACE) };
+    }
 }
 
 /// What Airflow itself is to print: the component's own level, and INFO where several share a container's setting.

@@ -154,7 +154,7 @@ pub struct Wishes {
 
 pub fn wishes(arguments: &RunArguments) -> Result<Wishes, Refusal> {
     let by_option = if arguments.plogs { option(true, "--plogs") } else { built_in(false) };
-    if let Some(preset) = arguments.preset {
+    if let Some(preset) = &arguments.preset {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let processes = mwaa::wishes(preset, arguments, &variable)?;
         return Ok(Wishes { processes, plogs: Sourced { value: true, source: Source::Preset } });

@@ -123,8 +123,10 @@ fn plan(arguments: RunArguments, named: Named) -> Result<Plan, Refusal> {
     let groups = groups(&arguments, &destination, &wishes, &names)?;
     let when_full = room::when_full(&arguments, &destination);
     let tee = arguments.tee || wishes.iter().any(|wish| wish.unwanted == Some(Why::NoGroup));
+    let idle =
+        arguments.preset.iter().flat_map(|preset| mwaa::oddities(preset, &wishes)).chain(idle_plogs(&plogs, &wishes));
     Ok(Plan {
-        oddities: oddities(&arguments, &destination, &wishes).into_iter().chain(idle_plogs(&plogs, &wishes)).collect(),
+        oddities: oddities(&arguments, &destination, &wishes).into_iter().chain(idle).collect(),
         notes: if into_files(&destination) { Vec::new() } else { mwaa::notes(&wishes, tee) },
         spool: spool.filter(|_| matches!(destination, Destination::CloudWatch(_))),
         ring_bytes: memory.ring_bytes,
@@ -138,7 +140,7 @@ fn plan(arguments: RunArguments, named: Named) -> Result<Plan, Refusal> {
             assembly_bytes_max: memory.assembly_bytes_max,
             disk,
             when_full,
-            statsd: arguments.statsd.or_else(|| arguments.preset.map(|_| mwaa::STATSD)),
+            statsd: arguments.statsd.or_else(|| arguments.preset.as_ref().map(|_| mwaa::STATSD)),
         },
         engine: engine(&arguments),
         drain_timeout: arguments.drain_timeout,

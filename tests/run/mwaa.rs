@@ -172,6 +172,40 @@ fn the_sidecars_port_is_listened_to_and_one_that_is_taken_is_said() {
 }
 
 #[test]
+fn options_that_the_service_decides_are_refused_and_their_variables_are_told() {
+    for (written, complaint) in [
+        (&["--name", "x"][..], "takes no --name"),
+        (&["--log-group", "x"], "takes no --log-group"),
+        (&["--log-stream", "x"], "takes no --log-stream"),
+        (&["--config", "/nowhere"], "takes no --config"),
+        (&["--", "true"], "takes no command behind a --"),
+        (&["--colour"], "(logpump mwaa --help lists the options)"),
+    ] {
+        let mut run = mwaa("worker", "http://127.0.0.1:1", &[]);
+        run.command.args(written);
+        let ended = run.run_without_report();
+        assert_eq!((ended.code, ended.said.lines().count()), (Some(64), 1), "{}", ended.said);
+        assert!(ended.said.contains(complaint), "{}", ended.said);
+    }
+    let variables = [
+        ("LOGPUMP_NAME", "x"),
+        ("LOGPUMP_LOG_GROUP", "x"),
+        ("LOGPUMP_LOG_STREAM", "x"),
+        ("LOGPUMP_CONFIG", "/nowhere"),
+        ("LOGPUMP_GRACE", "20s"),
+    ];
+    let ended = stopped(mwaa("worker", "http://127.0.0.1:1", &variables), &["celery-worker"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    for (name, _) in &variables[..4] {
+        assert!(ended.said.contains(&format!("WARN {name} does nothing: ")), "{}", ended.said);
+    }
+    let mut run = mwaa("worker", "http://127.0.0.1:1", &variables);
+    run.command.arg("--print-config");
+    let printed = String::from_utf8(run.run_without_report().stdout).unwrap();
+    assert!(printed.contains("grace = \"20s\"  # --grace, environment\n"), "{printed}");
+}
+
+#[test]
 fn what_it_cannot_do_starts_nothing() {
     let ended =
         mwaa("worker", "http://127.0.0.1:1", &[("MWAA__CORE__TASK_MONITORING_ENABLED", "true")]).run_without_report();

@@ -15,7 +15,11 @@ fn arguments() -> RunArguments {
 
 fn asked(role: Role, variables: &[(&str, &str)]) -> Result<Vec<Wish>, Refusal> {
     let env = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-    wishes(Preset { role, database_check: false }, &arguments(), &env)
+    wishes(&preset_of(role), &arguments(), &env)
+}
+
+fn preset_of(role: Role) -> Preset {
+    Preset { role, database_check: false, patience_max: None, idle: Vec::new() }
 }
 
 const ARN: &str = "arn:aws:logs:eu-west-1:123456789012:log-group:airflow-env-Scheduler:*";
@@ -99,6 +103,24 @@ fn a_hybrids_worker_has_more_patience_and_the_console_of_all_is_info() {
     assert_eq!(asked(Role::Hybrid, &level).unwrap()[0].env[0].1.value, "INFO");
     let worker = &asked(Role::Worker, &[]).unwrap()[0];
     assert_eq!((worker.grace.value, worker.kill_mode.value), (PATIENCE, StopTarget::Leader));
+}
+
+#[test]
+fn a_grace_that_was_given_is_the_most_and_one_that_changes_nothing_is_told() {
+    let capped = |role, seconds| {
+        let preset = Preset { patience_max: Some(Duration::from_secs(seconds)), ..preset_of(role) };
+        let wishes = wishes(&preset, &arguments(), &|_: &str| None).unwrap();
+        let graces: Vec<_> = wishes.iter().map(|wish| (wish.grace.value.as_secs(), wish.grace.source)).collect();
+        (graces, oddities(&preset, &wishes))
+    };
+    let given = Source::Option("--grace");
+    assert_eq!(capped(Role::Worker, 20), (vec![(20, given)], vec![]));
+    let service = (90, Source::Preset);
+    assert_eq!(capped(Role::Hybrid, 100), (vec![service, service, service, (100, given)], vec![]));
+    assert_eq!(capped(Role::Worker, 90), (vec![service], vec![]));
+    let (graces, told) = capped(Role::Worker, 120);
+    assert_eq!(graces, [service]);
+    assert!(told[0].starts_with("--grace 2m does nothing: "), "{told:?}");
 }
 
 #[test]
@@ -189,8 +211,8 @@ fn a_port_or_a_threshold_that_is_none_is_refused() {
 #[test]
 fn the_database_is_asked_where_that_is_wished_and_stops_nothing() {
     let env = |_: &str| None;
-    let preset = Preset { role: Role::Scheduler, database_check: true };
-    let wishes = wishes(preset, &arguments(), &env).unwrap();
+    let preset = Preset { database_check: true, ..preset_of(Role::Scheduler) };
+    let wishes = wishes(&preset, &arguments(), &env).unwrap();
     let conditions: Vec<_> = wishes.iter().map(|wish| wish.health.len()).collect();
     assert_eq!(conditions, [1, 0, 0]);
     let condition = &wishes[0].health[0].value;

@@ -1,0 +1,39 @@
+//! What `logpump mwaa` makes of the options of `logpump run` that say what runs, and where its lines go: the service's
+//! variables decide that, and an option must not seem to.
+
+use clap::ArgMatches;
+use clap::parser::ValueSource;
+
+use super::{GRACE, Preset};
+use crate::cli::args::MwaaArguments;
+use crate::refusal::Refusal;
+
+/// By the grammar's name, on the command line and in the environment.
+const DECIDED: [(&str, &str, &str); 4] = [
+    ("config", "--config", "LOGPUMP_CONFIG"),
+    ("log_group", "--log-group", "LOGPUMP_LOG_GROUP"),
+    ("log_stream", "--log-stream", "LOGPUMP_LOG_STREAM"),
+    ("name", "--name", "LOGPUMP_NAME"),
+];
+
+/// Err: one of them is on the command line, or a command. A variable may be there for other containers, or other verbs.
+pub fn preset(arguments: &MwaaArguments, matches: &ArgMatches) -> Result<Preset, Refusal> {
+    if !arguments.run.command.is_empty() {
+        return Err(Refusal::usage(
+            "logpump mwaa takes no command behind a --: its ROLE says what runs; logpump run takes one",
+        ));
+    }
+    let given = |id: &str| matches.value_source(id).filter(|source| *source != ValueSource::DefaultValue);
+    let written = DECIDED.iter().find(|(id, ..)| given(id) == Some(ValueSource::CommandLine));
+    if let Some((_, option, _)) = written {
+        return Err(Refusal::usage(format!(
+            "logpump mwaa takes no {option}: the service's variables decide that (docs/MWAA.md); logpump run takes it"
+        )));
+    }
+    Ok(Preset {
+        role: arguments.role,
+        database_check: arguments.database_check,
+        patience_max: given(GRACE.trim_start_matches('-')).map(|_| arguments.run.grace),
+        idle: DECIDED.iter().filter(|(id, ..)| given(id).is_some()).map(|(.., variable)| *variable).collect(),
+    })
+}
