@@ -41,8 +41,8 @@ pub const RING_BYTES_MIN: usize = 16 * 1024;
 pub const RING_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// All rings together take at most this part of `--memory-max`: one in so many bytes.
 pub const RINGS_PART: usize = 4;
-/// The same of all partial lines that outgrow half their ring, where rings are so small that a line can: a few at the same
-/// time may grow to a whole message, more are cut.
+/// The same of all partial lines that outgrow half their ring, where rings are so small that a line can, and of all lines
+/// that wait to be joined: a few at the same time may grow to a whole message, more are cut.
 pub const ASSEMBLY_PART: usize = 16;
 /// The searches for one's own pattern look at a byte of a line so many times at most, on average: else the line is masked whole.
 /// Most patterns look at it twice.
@@ -269,10 +269,13 @@ pub const FLUSH_INTERVAL_MIN: Duration = Duration::from_millis(10);
 pub const FLUSH_INTERVAL_MAX: Duration = Duration::from_secs(60 * 60);
 /// Of --grace, --drain-timeout and --eof-grace.
 pub const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
-/// `--memory-max`. The lower end is enough for one child with the largest ring.
+/// `--memory-max`. The lower end is enough for one child with the largest ring, and for lines of it that are joined.
 pub const MEMORY_BYTES_MIN: usize = 16 * 1024 * 1024;
 pub const MEMORY_BYTES_MAX: usize = 64 * 1024 * 1024 * 1024;
-const _: () = assert!(RING_BYTES_MAX + RING_BYTES_MAX / 16 + VISIT_BYTES_MAX + BODIES_BYTES_MIN <= MEMORY_BYTES_MIN);
+const _: () = assert!(
+    RING_BYTES_MAX + RING_BYTES_MAX / 16 + MEMORY_BYTES_MIN / ASSEMBLY_PART + VISIT_BYTES_MAX + BODIES_BYTES_MIN
+        <= MEMORY_BYTES_MIN
+);
 /// `--spool-max`, if it is not 0. The lower end holds a few batches; the upper one is beyond any node's disk.
 pub const SPOOL_BYTES_MIN: u64 = 8 * 1024 * 1024;
 pub const SPOOL_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024 * 1024;

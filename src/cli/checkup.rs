@@ -23,7 +23,7 @@ pub fn plan(arguments: DoctorArguments) -> Result<Plan, Refusal> {
     }
     resolve::check(&run)?;
     let named = resolve::named(&run)?;
-    room::memory(&run, named.wishes.len())?;
+    room::memory(&run, &named.wishes)?;
     let outlet = resolve::outlet(&run, &named.wishes)?;
     let is_cloudwatch = outlet == Outlet::CloudWatch;
     let target = if is_cloudwatch { resolve::target(&run)? } else { Target::default() };

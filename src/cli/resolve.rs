@@ -46,7 +46,7 @@ pub fn resolve(arguments: RunArguments, options: &print::Options) -> Result<Reso
 pub(super) fn judge(arguments: &RunArguments, file: &Path) -> Result<(), Refusal> {
     let judged = || {
         let named = named(arguments)?;
-        room::memory(arguments, named.wishes.len())?;
+        room::memory(arguments, &named.wishes)?;
         match outlet(arguments, &named.wishes)? {
             Outlet::CloudWatch => named
                 .wishes
@@ -111,7 +111,7 @@ fn plan(arguments: RunArguments, named: Named) -> Result<Plan, Refusal> {
     let Named { wishes, plogs, names, streams } = named;
     check(&arguments)?;
     let max_in_flight = usize::from(arguments.max_in_flight);
-    let memory = room::memory(&arguments, wishes.len())?;
+    let memory = room::memory(&arguments, &wishes)?;
     // Also where nothing will be spooled: a mistake is one everywhere.
     let spool = room::spool(&arguments)?;
     let disk = spool.as_ref().map(|spool| DiskOptions { bytes_max: spool.bytes_max, durable: spool.durable });

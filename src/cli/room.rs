@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 
 use super::args::{RunArguments, SpoolSyncChoice, WhenFullChoice};
+use super::processes;
 use crate::limits::{
     ASSEMBLY_PART, BODIES_BYTES_MIN, EVENT_OVERHEAD_BYTES, MARK_BYTES, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN,
     MESSAGE_BYTES_MAX, RING_BYTES_MAX, RING_BYTES_MIN, RING_BYTES_PER_MARK, RINGS_PART, SPOOL_BYTES_MAX,
@@ -30,11 +31,12 @@ pub struct Memory {
     pub assembly_bytes_max: usize,
 }
 
-pub fn memory(arguments: &RunArguments, children: usize) -> Result<Memory, Refusal> {
+pub fn memory(arguments: &RunArguments, processes: &[processes::Wish]) -> Result<Memory, Refusal> {
+    let (children, joins) = (processes.len(), processes.iter().any(|process| process.join.value));
     let max = arguments.memory_max.unwrap_or(DEFAULT_MEMORY);
     within("--memory-max", max, MEMORY_BYTES_MIN as u64, MEMORY_BYTES_MAX as u64)?;
     let tee_bytes = if arguments.tee { TEE_CHUNKS_MAX * TEE_CHUNK_BYTES_MAX } else { 0 };
-    let wish = Wish { children, tee_bytes, ring_bytes_min: RING_BYTES_MIN.max(rustix::param::page_size()) };
+    let wish = Wish { children, joins, tee_bytes, ring_bytes_min: RING_BYTES_MIN.max(rustix::param::page_size()) };
     divide(max.as_u64() as usize, wish).ok_or_else(|| {
         let least = ByteSize::b(least(wish) as u64);
         let tee = if arguments.tee { " and --tee" } else { "" };
@@ -45,6 +47,8 @@ pub fn memory(arguments: &RunArguments, children: usize) -> Result<Memory, Refus
 #[derive(Debug, Clone, Copy)]
 struct Wish {
     children: usize,
+    /// Lines of any of them wait to be joined.
+    joins: bool,
     tee_bytes: usize,
     /// The kernel maps whole pages.
     ring_bytes_min: usize,
@@ -54,7 +58,7 @@ struct Wish {
 fn divide(max: usize, wish: Wish) -> Option<Memory> {
     let mut ring_bytes = RING_BYTES_MAX;
     while ring_bytes >= wish.ring_bytes_min {
-        let assembly_bytes_max = assembly_bytes(wish.children, ring_bytes).min(max / ASSEMBLY_PART);
+        let assembly_bytes_max = assembly_bytes(wish, ring_bytes).min(max / ASSEMBLY_PART);
         let rings_bytes = wish.children * ring_memory_bytes(ring_bytes);
         let rest = max.checked_sub(rings_bytes + wish.tee_bytes + assembly_bytes_max);
         let is_small = wish.children * ring_bytes <= max / RINGS_PART;
@@ -75,13 +79,14 @@ fn least(wish: Wish) -> usize {
     let all = wish.children * ring_memory_bytes(wish.ring_bytes_min) + wish.tee_bytes;
     let all = all + VISIT_BYTES_MAX + BODIES_BYTES_MIN;
     let with_part = (all * ASSEMBLY_PART).div_ceil(ASSEMBLY_PART - 1);
-    let all = with_part.min(all + assembly_bytes(wish.children, wish.ring_bytes_min));
+    let all = with_part.min(all + assembly_bytes(wish, wish.ring_bytes_min));
     rings.max(all).max(MEMORY_BYTES_MIN).next_multiple_of(MIB)
 }
 
-/// What partial lines may come to: with large rings they stay there.
-fn assembly_bytes(children: usize, ring_bytes: usize) -> usize {
-    if ring_bytes / 2 > MESSAGE_BYTES_MAX { 0 } else { children * (MESSAGE_BYTES_MAX + EVENT_OVERHEAD_BYTES) }
+/// What partial lines and joined ones may come to: with large rings the partial ones stay there.
+fn assembly_bytes(wish: Wish, ring_bytes: usize) -> usize {
+    let may_leave_ring = ring_bytes / 2 <= MESSAGE_BYTES_MAX;
+    if may_leave_ring || wish.joins { wish.children * (MESSAGE_BYTES_MAX + EVENT_OVERHEAD_BYTES) } else { 0 }
 }
 
 /// With its marks.
@@ -153,7 +158,7 @@ mod tests {
     const MIB: usize = 1024 * 1024;
 
     fn wish(children: usize) -> Wish {
-        Wish { children, tee_bytes: 0, ring_bytes_min: 16 * KIB }
+        Wish { children, joins: false, tee_bytes: 0, ring_bytes_min: 16 * KIB }
     }
 
     #[test]
@@ -184,14 +189,31 @@ mod tests {
     }
 
     #[test]
+    fn where_lines_are_joined_each_stream_has_room_for_a_message_however_large_its_ring_is() {
+        let joins = |max, children| divide(max, Wish { joins: true, ..wish(children) }).unwrap();
+        let expected = Memory {
+            ring_bytes: 4 * MIB,
+            body_bytes_max: 64 * MIB - (4 * MIB + 256 * KIB) - MIB,
+            assembly_bytes_max: MIB,
+        };
+        assert_eq!(joins(64 * MIB, 1), expected);
+        assert_eq!([2, 4, 5, 8, 16].map(|n| joins(64 * MIB, n).assembly_bytes_max), [2, 4, 4, 4, 4].map(|n| n * MIB));
+        let least = joins(16 * MIB, 1);
+        assert_eq!((least.ring_bytes, least.assembly_bytes_max), (4 * MIB, MIB));
+        assert_eq!(divide(64 * MIB, wish(8)).map(|memory| memory.assembly_bytes_max), Some(0));
+    }
+
+    #[test]
     fn the_least_that_is_said_to_be_enough_is_enough_and_nearly_the_least() {
         for children in [1, 7, 256, 257, 1000, 1024] {
             for (tee_bytes, ring_bytes_min) in [(0, 16 * KIB), (4 * MIB, 16 * KIB), (0, 64 * KIB), (4 * MIB, 64 * KIB)]
             {
-                let wish = Wish { children, tee_bytes, ring_bytes_min };
-                let least = least(wish);
-                assert!(divide(least, wish).is_some(), "{least} for {wish:?}");
-                assert!(least == MEMORY_BYTES_MIN || divide(least - MIB, wish).is_none(), "{least} for {wish:?}");
+                for joins in [false, true] {
+                    let wish = Wish { children, joins, tee_bytes, ring_bytes_min };
+                    let least = least(wish);
+                    assert!(divide(least, wish).is_some(), "{least} for {wish:?}");
+                    assert!(least == MEMORY_BYTES_MIN || divide(least - MIB, wish).is_none(), "{least} for {wish:?}");
+                }
             }
         }
     }

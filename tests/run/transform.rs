@@ -131,3 +131,20 @@ fn an_unterminated_line_waits_for_its_end_and_is_delivered_then() {
         ended.assert_all_delivered(2, 29);
     });
 }
+
+#[test]
+fn a_traceback_of_many_frames_is_one_event_for_one_command_as_for_nine() {
+    let frame = "  File \"a.py\", line 1, in f\n    f()\n";
+    let traceback = format!("[error] x\nTraceback (most recent call last):\n{}E: the end\n", frame.repeat(900));
+    assert!(traceback.len() > 30_000);
+    for commands in [1, 8, 9] {
+        let standin = standin(&[]);
+        let run = Logpump::new("auto").into_cloudwatch(&standin.url).args(&["--join", "traceback"]);
+        let file = run.place("traceback");
+        std::fs::write(&file, &traceback).unwrap();
+        let run = run.command(&["cat", file.to_str().unwrap()]);
+        let ended = (1..commands).fold(run, |run, _| run.command(&["true"])).run();
+        assert_eq!(read_back(&standin, "cat"), [traceback.trim_end()], "{commands}: {}", ended.said);
+        assert_eq!(ended.report["streams"][0]["joined"], 1802, "{commands}");
+    }
+}
