@@ -58,6 +58,9 @@ pub const JOIN_OPEN_MAX: Duration = Duration::from_secs(5);
 pub const JOIN_TAIL_LINES_MAX: u32 = 16;
 /// Each stream may join so many bytes to an event, however little memory there is; else as many as a message holds.
 pub const JOIN_BYTES_MIN: usize = 4096;
+/// A text that was joined and takes more memory than this is freed once it is packed: what an idle stream keeps, others
+/// cannot join. No more than each stream has in any case.
+pub const JOIN_KEPT_BYTES_MAX: usize = JOIN_BYTES_MIN;
 /// Pipe bytes of a joined event: more than its message only if white space was cut, and less than their count can hold.
 pub const JOIN_RAW_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// With less room than this a ring counts as full. A child may have set its pipe to packets (O_DIRECT), of at most PIPE_BUF

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use super::frame::Record;
 use super::level::Level;
 use crate::limits::{
-    JOIN_BYTES_MIN, JOIN_OPEN_MAX, JOIN_RAW_BYTES_MAX, JOIN_TAIL_LINES_MAX, JOIN_WAIT, MESSAGE_BYTES_MAX,
+    JOIN_BYTES_MIN, JOIN_KEPT_BYTES_MAX, JOIN_OPEN_MAX, JOIN_RAW_BYTES_MAX, JOIN_TAIL_LINES_MAX, JOIN_WAIT,
+    MESSAGE_BYTES_MAX,
 };
 
 const TRACEBACK: &str = "Traceback (most recent call last):";
@@ -19,8 +20,6 @@ const CHAINS: [&str; 2] = [
 ];
 /// So many blank lines in a row may stand inside a traceback.
 const BLANKS_MAX: u64 = 2;
-/// A text that is larger than this is freed once it is packed.
-const KEPT_BYTES_MAX: usize = 64 * 1024;
 
 /// Where in an event the next line would be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -219,7 +218,7 @@ impl Joiner {
     /// What waited is packed. Returns the blank lines behind it, which are no part of it.
     pub fn clear(&mut self) -> Held {
         self.text.clear();
-        if self.text.capacity() > KEPT_BYTES_MAX {
+        if self.text.capacity() > JOIN_KEPT_BYTES_MAX {
             self.text = String::new();
         }
         (self.lines, self.raw_bytes) = (0, 0);

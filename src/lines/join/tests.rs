@@ -119,6 +119,16 @@ fn what_does_not_fit_goes_on_in_another_event() {
 }
 
 #[test]
+fn of_a_long_event_that_was_packed_little_memory_is_kept() {
+    let mut joiner = Joiner::new();
+    let frame = format!("  {}", "f".repeat(998));
+    let lines = [&["Traceback (most recent call last):"], &vec![&frame[..]; 40][..], &["E: x"]].concat();
+    let found = joined(&mut joiner, &lines);
+    assert_eq!((found.len(), found[0].len()), (1, 34 + 40 * 1001 + 5));
+    assert!(joiner.allocated_bytes() <= JOIN_BYTES_MIN, "{} B", joiner.allocated_bytes());
+}
+
+#[test]
 fn a_line_that_comes_late_or_behind_what_is_missing_begins_anew() {
     let now = clock::now();
     let (header, first) = (record("[error] x"), record("Traceback (most recent call last):"));
