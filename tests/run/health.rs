@@ -247,7 +247,7 @@ fn what_a_check_leaves_behind_holds_nothing_up_and_is_killed() {
 }
 
 #[test]
-fn of_one_process_never_two_checks_run_at_a_time() {
+fn of_one_process_never_two_checks_run_at_a_time_and_each_has_its_turn() {
     let run = Logpump::new("auto").into_files();
     let (lock, overlap, count) = (run.place("lock"), run.place("overlap"), run.place("count"));
     let script = format!(
@@ -256,14 +256,14 @@ fn of_one_process_never_two_checks_run_at_a_time() {
         overlap.display(),
         count.display()
     );
-    let own = format!("{WAITS}\n{0}{0}", exec(&script, ""));
+    let own = format!("{WAITS}\n{}", exec(&script, "").repeat(4));
     let running = with(run, &process("web", &own)).start();
-    let several = || fs::read_to_string(&count).is_ok_and(|checks| checks.lines().count() >= 10).then_some(());
-    wait_for("ten checks", several, String::new);
+    let several = || fs::read_to_string(&count).is_ok_and(|checks| checks.lines().count() >= 16).then_some(());
+    wait_for("sixteen checks", several, String::new);
     assert!(!overlap.exists());
     running.signal(Signal::TERM);
     let ended = running.end();
-    for number in 0..2 {
+    for number in 0..4 {
         assert!(health(&ended, "web", number)["checks"].as_u64() > Some(2), "{:#}", ended.report["health"]);
     }
 }

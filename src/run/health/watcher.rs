@@ -57,6 +57,15 @@ struct Socket {
     read_at: Instant,
 }
 
+impl Watch {
+    fn due(&self) -> Instant {
+        match &self.state {
+            State::Udp { udp, .. } => udp.due(),
+            State::Exec { exec, .. } => exec.due(),
+        }
+    }
+}
+
 impl Watcher {
     pub fn new(
         children: &[Child],
@@ -167,7 +176,10 @@ impl Watcher {
     /// When something is due next.
     fn start_checks(&mut self, now: Instant) -> Option<Instant> {
         let mut due = self.sockets.iter().map(|socket| socket.read_at).filter(|at| *at > now).min();
-        for index in 0..self.watches.len() {
+        // Whoever waits longest is first: else those in front, due again by then, would leave none to the others.
+        let mut order: Vec<_> = (0..self.watches.len()).collect();
+        order.sort_by_key(|index| self.watches[*index].due());
+        for index in order {
             let is_busy =
                 |watch: &Watch| matches!(&watch.state, State::Exec { running: Some(check), .. } if !check.killed);
             let child = self.watches[index].child;
