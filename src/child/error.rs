@@ -38,6 +38,18 @@ impl SpawnError {
         }
     }
 
+    /// The message, of what was to be started.
+    pub fn of_what(&self, what: &str) -> String {
+        let (command, errno, cause) = match self {
+            SpawnError::NotFound { command, errno, cause, .. } | SpawnError::System { command, errno, cause, .. } => {
+                (command, Some(*errno), cause)
+            }
+            SpawnError::NotExecutable { command, errno, cause, .. } => (command, *errno, cause),
+        };
+        let errno = errno.map(|errno| format!("{}; ", errno_name(errno))).unwrap_or_default();
+        format!("cannot start {what} ({}): {errno}{cause}", command.display())
+    }
+
     /// An argument that no program can be given.
     pub(super) fn nul_byte(spec: &Spec, argument: usize) -> SpawnError {
         SpawnError::NotExecutable {
@@ -114,16 +126,10 @@ impl SpawnError {
 
 impl fmt::Display for SpawnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (child, command, errno, cause) = match self {
-            SpawnError::NotFound { child, command, errno, cause }
-            | SpawnError::System { child, command, errno, cause } => (child, command, Some(*errno), cause),
-            SpawnError::NotExecutable { child, command, errno, cause } => (child, command, *errno, cause),
-        };
-        write!(f, "cannot start child {child} ({}): ", command.display())?;
-        if let Some(errno) = errno {
-            write!(f, "{}; ", errno_name(errno))?;
-        }
-        f.write_str(cause)
+        let (SpawnError::NotFound { child, .. }
+        | SpawnError::NotExecutable { child, .. }
+        | SpawnError::System { child, .. }) = self;
+        f.write_str(&self.of_what(&format!("child {child}")))
     }
 }
 

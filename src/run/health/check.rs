@@ -8,7 +8,7 @@ use rustix::io::{Errno, read};
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, WaitOptions, pidfd_open, waitid, waitpid};
 
 use super::in_one_line;
-use crate::child::{ExitStatus, Spec};
+use crate::child::{ExitStatus, SpawnError, Spec};
 use crate::intake::pipe;
 use crate::limits::{HEALTH_LOOK, HEALTH_READ_BYTES, HEALTH_REST, HEALTH_TAIL_BYTES};
 use crate::sys::signals;
@@ -35,7 +35,8 @@ impl Check {
     pub fn start(spec: &Spec, timeout: Duration, now: Instant) -> Result<Check, String> {
         let (pipe, output, _) =
             pipe::open(HEALTH_READ_BYTES).map_err(|error| format!("cannot make a pipe for it: {error}"))?;
-        let pid = spec.start_aside(output.as_fd()).map_err(|error| error.to_string())?;
+        let refused = |error: SpawnError| error.of_what(&format!("the check of {}", spec.name));
+        let pid = spec.start_aside(output.as_fd()).map_err(refused)?;
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok();
         let (output, tail) = (Some(pipe.reader), Tail::default());
         Ok(Check { pid, pidfd, output, tail, began: now, kill_at: now + timeout, read_at: now, killed: false })
