@@ -299,6 +299,19 @@ fn a_check_that_cannot_be_started_is_a_failure() {
 }
 
 #[test]
+fn of_a_sidecar_that_is_silent_it_is_said_that_nothing_comes_and_not_that_all_is_well() {
+    let port = free_port();
+    let own = format!("{}\n{}", python(WELL, &[]), udp(port, "start_period = \"0s\""));
+    let mut running = with(Logpump::new("auto").into_files(), &process("web", &own)).start();
+    wait_ready(&running, "web");
+    running.wait_said(&format!("no status comes from the sidecar of web (127.0.0.1:{port}); taken for healthy"));
+    running.signal(Signal::TERM);
+    let ended = running.end();
+    assert!(!ended.said.contains("web is healthy"), "{}", ended.said);
+    assert_eq!(health(&ended, "web", 0)["state"], "healthy");
+}
+
+#[test]
 fn a_port_that_another_has_starts_nothing() {
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();

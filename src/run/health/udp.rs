@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use super::record::{Finding, Weight};
 use crate::report::health::Standing;
 
+/// What is found where nothing is heard.
+pub const SILENT: &str = "silent";
 /// Of a word that is not known so many characters are repeated.
 const WORD_CHARACTERS_MAX: usize = 40;
 
@@ -95,7 +97,7 @@ impl Udp {
                 healthy("other", Weight::Warn, format!("the status is {word:?}, which is not known; taken for healthy"))
             }
             None if now - self.started > self.start_period => {
-                healthy("silent", Weight::Error, "no status comes; taken for healthy".to_owned())
+                healthy(SILENT, Weight::Error, "no status comes; taken for healthy".to_owned())
             }
             None if self.is_heard => healthy("quiet", Weight::Info, "no status came this time".to_owned()),
             None => Finding::new(Standing::Starting, "", Weight::Info, "no status has come yet".to_owned()),

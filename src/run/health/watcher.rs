@@ -13,7 +13,7 @@ use super::check::Check;
 use super::exec::Exec;
 use super::plog::{Origin, Topic};
 use super::record::{Finding, Record, Weight};
-use super::udp::Udp;
+use super::udp::{SILENT, Udp};
 use super::{Action, Command, Condition, Failure, Kind, sooner};
 use crate::child::{ExitStatus, Spec};
 use crate::clock;
@@ -244,10 +244,15 @@ impl Watcher {
         }
         if is_said {
             let standing = watch.record.standing().name();
+            let said = match finding.label {
+                // Not that it is healthy: nobody knows.
+                SILENT => format!("no status comes from the sidecar of {process} ({what}); taken for healthy"),
+                _ => format!("{process} is {standing}: {what}: {}", finding.text),
+            };
             match finding.weight {
-                Weight::Info => tracing::info!("{process} is {standing}: {what}: {}", finding.text),
-                Weight::Warn => tracing::warn!("{process} is {standing}: {what}: {}", finding.text),
-                Weight::Error => tracing::error!("{process} is {standing}: {what}: {}", finding.text),
+                Weight::Info => tracing::info!("{said}"),
+                Weight::Warn => tracing::warn!("{said}"),
+                Weight::Error => tracing::error!("{said}"),
             }
         } else {
             tracing::debug!("the health of {process}: {what}: {}", finding.text);
