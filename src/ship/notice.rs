@@ -66,8 +66,10 @@ pub enum Notice {
     SpoolSilent {
         durable: bool,
     },
+    /// `durable` as above.
     SpoolAbsent {
         why: String,
+        durable: bool,
     },
     SpoolDied,
     Dropping {
@@ -213,8 +215,12 @@ impl fmt::Display for Notice {
                 "the spool does not answer: lines stay in memory while there is room, then --when-full decides; look at its \
                  disk"
             ),
-            Notice::SpoolAbsent { why } => {
-                write!(f, "{why}; there is no spool: lines are kept in memory, then --when-full decides")
+            Notice::SpoolAbsent { why, durable } => {
+                write!(f, "{why}; there is no spool: lines are kept in memory, then --when-full decides")?;
+                if *durable {
+                    write!(f, "; --durable does nothing: a kill costs what is in memory")?;
+                }
+                Ok(())
             }
             Notice::SpoolDied => write!(
                 f,
@@ -275,7 +281,7 @@ mod tests {
             Notice::SpoolTakes,
             Notice::SpoolSilent { durable: true },
             Notice::SpoolSilent { durable: false },
-            Notice::SpoolAbsent { why: why.clone() },
+            Notice::SpoolAbsent { why: why.clone(), durable: true },
             Notice::SpoolDied,
             Notice::SetAside { what: why },
         ] {

@@ -38,6 +38,19 @@ fn assert_said(standin: &Standin, ended: &Ended, what: &str) {
 }
 
 #[test]
+fn that_durable_does_nothing_without_a_spool_is_said() {
+    let place = tempfile::NamedTempFile::new().unwrap();
+    for (durable, times) in [(&["--durable"][..], 1), (&[], 0)] {
+        let standin = standin(&[]);
+        let run = Logpump::new("auto").into_cloudwatch(&standin.url).arg("--spool-dir").arg(place.path()).args(durable);
+        let ended = run.shell(SCRIPT).run();
+        assert_said(&standin, &ended, "there is no spool");
+        let said = "then --when-full decides; --durable does nothing: a kill costs what is in memory\n";
+        assert_eq!(ended.said.matches(said).count(), times, "{}", ended.said);
+    }
+}
+
+#[test]
 fn a_spool_that_is_no_directory_is_said_once_and_the_run_goes_on() {
     on_both_engines(|engine| {
         let place = tempfile::tempdir().unwrap();

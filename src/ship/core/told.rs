@@ -40,7 +40,10 @@ impl Core {
                 self.disk.used_bytes = self.disk.used_bytes.saturating_sub(bytes);
                 self.disk.refused_until = None;
             }
-            Event::Absent { why } => self.spool_is_gone(Notice::SpoolAbsent { why }),
+            Event::Absent { why } => {
+                let durable = self.is_durable();
+                self.spool_is_gone(Notice::SpoolAbsent { why, durable });
+            }
             Event::Searched => self.disk.searched = true,
             Event::Ended => {}
         }
