@@ -1,7 +1,7 @@
 //! The directory of the embedded sink: found out by writing into it. Leaves nothing behind.
 
 use std::fs::{self, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
 use super::Finding;
+use crate::clock;
 use crate::spool::examine::file_system;
 
 const NAME: &str = "dir";
@@ -73,8 +74,9 @@ fn try_out(files: &Files) -> Result<Found, (PathBuf, io::Error)> {
     let missing: Vec<&Path> =
         path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
     let found = fs::create_dir_all(path).map_err(failed).and_then(|()| {
-        let trial = path.join(format!(".logpump-{}", std::process::id()));
-        fs::write(&trial, b"trial").and_then(|()| fs::remove_file(&trial)).map_err(failed)?;
+        // A name of its own: in a container the next doctor has the same number.
+        let trial = path.join(format!(".logpump-{}-{}", std::process::id(), clock::wall().as_nanos()));
+        write_new(&trial).map_err(failed)?;
         files.names.iter().map(|name| path.join(name)).try_for_each(may_append)?;
         let (file_system, free_bytes) = file_system(path).map_err(failed)?;
         let is_new = !missing.is_empty();
@@ -86,6 +88,14 @@ fn try_out(files: &Files) -> Result<Found, (PathBuf, io::Error)> {
         let _ = fs::remove_dir(made);
     }
     found
+}
+
+/// Follows no link, and leaves nothing behind, also on a full disk.
+fn write_new(file: &Path) -> io::Result<()> {
+    let mut opened = OpenOptions::new().write(true).create_new(true).open(file)?;
+    let written = opened.write_all(b"trial");
+    let removed = fs::remove_file(file);
+    written.and(removed)
 }
 
 /// A file that is there already gets more.
@@ -103,5 +113,24 @@ fn remedy(error: &io::Error) -> &'static str {
         Some(libc::ENOSPC | libc::EDQUOT) => "free some space, or name another directory with --dir",
         Some(libc::EROFS) => "mount a volume that can be written there, or name another directory with --dir",
         _ => "let this user write there, or name another directory with --dir, or a group with --log-group",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_in_the_trials_place_is_not_followed_and_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let [target, trial] = ["target", "trial"].map(|name| directory.path().join(name));
+        fs::write(&target, "precious").unwrap();
+        std::os::unix::fs::symlink(&target, &trial).unwrap();
+        assert_eq!(write_new(&trial).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&target).unwrap(), b"precious");
+        assert!(trial.is_symlink());
+        fs::remove_file(&trial).unwrap();
+        write_new(&trial).unwrap();
+        assert!(!trial.exists());
     }
 }
