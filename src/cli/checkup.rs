@@ -1,5 +1,6 @@
 //! From the arguments of `doctor` to its plan: by the same rules as those of `run`, so that one may stand for the other.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use super::args::{DoctorArguments, RunArguments};
@@ -9,6 +10,7 @@ use super::{resolve, room};
 use crate::child::Spec;
 use crate::doctor::{Files, Plan};
 use crate::refusal::Refusal;
+use crate::run::health::Kind;
 use crate::ship::{Target, files};
 use crate::spool::entry::Address;
 
@@ -43,9 +45,12 @@ pub fn plan(arguments: DoctorArguments) -> Result<Plan, Refusal> {
         Outlet::CloudWatch | Outlet::Null => None,
     };
     let specs = named.wishes.iter().zip(&named.names).map(|(wish, name)| spec(wish, name)).collect();
+    let (checks, listens) = health(&named);
     Ok(Plan {
         commands: named.wishes.len(),
         specs: if has_commands { specs } else { Vec::new() },
+        checks,
+        listens,
         engine: resolve::engine(&run),
         target,
         places,
@@ -70,6 +75,23 @@ fn places(run: &RunArguments, named: &Named, target: &Target) -> Result<Vec<Addr
         }
     }
     Ok(places)
+}
+
+/// The commands of the conditions, and where others listen.
+fn health(named: &Named) -> (Vec<Spec>, Vec<SocketAddr>) {
+    let (mut checks, mut listens) = (Vec::new(), Vec::new());
+    for (wish, name) in named.wishes.iter().zip(&named.names) {
+        for condition in &wish.health {
+            match &condition.value.kind {
+                Kind::Udp { listen, .. } if listens.contains(listen) => {}
+                Kind::Udp { listen, .. } => listens.push(*listen),
+                Kind::Exec { argv, .. } => {
+                    checks.push(Spec { argv: argv.clone(), ..spec(wish, &format!("the check of {name}")) });
+                }
+            }
+        }
+    }
+    (checks, listens)
 }
 
 fn spec(wish: &Wish, name: &str) -> Spec {

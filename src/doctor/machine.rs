@@ -5,7 +5,7 @@ use rustix::process::{Resource, geteuid, getrlimit};
 use super::{Finding, Plan};
 use crate::clock;
 use crate::intake::pipe;
-use crate::limits::PIPE_BYTES;
+use crate::limits::{HEALTH_CHECKS_MAX, PIPE_BYTES};
 use crate::run::EngineWish;
 use crate::spool::{self, examine::examine};
 use crate::sys::{probe, time_sync};
@@ -97,11 +97,13 @@ pub fn memlock() -> Finding {
 const OPEN_FILES_FIXED: u64 = 64;
 
 /// What a run would open for its commands: a pipe, which has two ends until the command has one, then a pidfd in the place
-/// of that end; a file, if lines go into files.
+/// of that end; a file, if lines go into files. For health: a pipe and a pidfd for each check that runs, and a socket for each
+/// address.
 pub fn open_files(plan: &Plan) -> Finding {
     const NAME: &str = "descriptors";
     let each = if plan.files.is_some() { 3 } else { 2 };
-    let wanted = plan.commands as u64 * each + OPEN_FILES_FIXED;
+    let health = 2 * plan.checks.len().min(HEALTH_CHECKS_MAX) + plan.listens.len();
+    let wanted = plan.commands as u64 * each + OPEN_FILES_FIXED + health as u64;
     let commands =
         if plan.commands == 1 { "1 command takes".into() } else { format!("{} commands take", plan.commands) };
     match getrlimit(Resource::Nofile).current {

@@ -2,6 +2,7 @@
 //! line ok, warn or fail with the remedy. Starts no command, ships no line, and leaves nothing behind.
 
 mod files;
+mod listens;
 mod machine;
 mod programs;
 mod service;
@@ -10,6 +11,7 @@ mod tests;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::net::SocketAddr;
 
 use serde_json::json;
 
@@ -27,6 +29,10 @@ pub struct Plan {
     pub commands: usize,
     /// Those that were named.
     pub specs: Vec<Spec>,
+    /// Of the health conditions, the commands, one for each.
+    pub checks: Vec<Spec>,
+    /// Where those of type udp listen, each address once.
+    pub listens: Vec<SocketAddr>,
     pub engine: EngineWish,
     pub target: Target,
     /// Where the commands' lines go, each group once, with its first stream.
@@ -100,6 +106,8 @@ pub fn run(plan: &Plan) -> u8 {
     let mut findings = machine::engine(plan);
     findings.extend([machine::kernel(), machine::pipes(plan.commands), machine::memlock(), machine::open_files(plan)]);
     findings.extend(programs::look(&plan.specs));
+    findings.extend(programs::look(&plan.checks));
+    findings.extend(listens::look(&plan.listens));
     findings.extend(plan.files.as_ref().map(files::look));
     if !plan.is_local() {
         findings.push(machine::spool(plan));

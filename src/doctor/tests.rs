@@ -9,6 +9,8 @@ fn plan(tries: bool) -> Plan {
     Plan {
         commands: 1,
         specs: Vec::new(),
+        checks: Vec::new(),
+        listens: Vec::new(),
         engine: EngineWish::Epoll,
         target: Target::default(),
         places: Vec::new(),

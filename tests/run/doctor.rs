@@ -378,3 +378,59 @@ fn a_limit_of_open_files_that_is_too_low_for_the_commands_fails() {
     let said = doctor.and(&["--", "true"].repeat(13)).look();
     said.assert_fails(&["descriptors"], "at most 100; 13 commands take 103", "raise the limit to 103");
 }
+
+#[test]
+fn a_directory_on_a_full_disk_fails_and_is_left_empty() {
+    let mut doctor = Doctor::new(&["--engine", "epoll"]);
+    let logs = tempfile::tempdir().unwrap();
+    // No file may have a byte.
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "trap '' XFSZ; exec prlimit --fsize=0 \"$@\"", "sh"]);
+    limited.arg(doctor.command.get_program()).args(doctor.command.get_args());
+    for (name, value) in doctor.command.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    doctor.command = limited;
+    let said = doctor.and(&["--dir", logs.path().to_str().unwrap(), "--", "true"]).look();
+    said.assert_fails(&["dir"], "File too large", "--dir");
+    assert_eq!(std::fs::read_dir(logs.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn the_commands_and_ports_of_health_conditions_are_looked_at() {
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let [taken_at, free_at] = [&taken, &free].map(|socket| socket.local_addr().unwrap());
+    let condition = |of: &str| format!("[[process.health]]\n{of}\n");
+    let udp = |address| condition(&format!("type = \"udp\"\nlisten = \"{address}\""));
+    let exec = |program| condition(&format!("type = \"exec\"\ncommand = [\"{program}\"]"));
+    let process = |name| format!("[[process]]\nname = \"{name}\"\ncommand = [\"sleep\", \"9\"]\n");
+    let text = [
+        process("web"),
+        udp(free_at),
+        exec("true"),
+        exec("no-such-check"),
+        process("api"),
+        udp(free_at),
+        udp(taken_at),
+    ];
+    let doctor = Doctor::new(&["--dir", "/tmp"]);
+    let config = file(&doctor, "logpump.toml", &text.concat(), 0o644);
+    drop(free);
+    let said = doctor.and(&["--config", &config]).look();
+    assert_eq!(said.code, Some(69), "{}", said.text);
+    // Two commands with files, two checks, two addresses.
+    assert!(said.finding("descriptors").1.ends_with("2 commands take 76"), "{}", said.text);
+    for line in [
+        "ok    command      the check of web: /".to_owned(),
+        "fail  command      cannot start child the check of web (no-such-check): ENOENT; no such".to_owned(),
+        format!("ok    health       can listen on {free_at} (UDP)\n"),
+        format!("fail  health       cannot listen on {taken_at} (UDP): Address already in use"),
+    ] {
+        assert!(said.text.contains(&line), "{line:?} is not in:\n{}", said.text);
+    }
+    assert_eq!(said.text.matches(&free_at.to_string()).count(), 1, "{}", said.text);
+}
