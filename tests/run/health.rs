@@ -172,6 +172,19 @@ fn a_command_that_fails_so_often_in_a_row_stops_its_process_and_what_it_wrote_is
     });
 }
 
+#[test]
+fn secrets_that_a_check_wrote_are_masked_as_those_of_its_process() {
+    let script = "echo plain; echo postgres://me:marked''-word@host/; exit 3";
+    for (mask, shown) in [("mask = true", "plain | postgres://me:***@host/"), ("", "marked-word")] {
+        let own = format!("{mask}\n{WAITS}\n{}", exec(script, "retries = 1"));
+        let ended = with(Logpump::new("auto").into_files(), &process("web", &own)).start().end();
+        assert!(ended.said.contains(shown), "{}", ended.said);
+        let last = health(&ended, "web", 0)["last"].as_str().unwrap();
+        assert!(last.contains(shown), "{last}");
+        assert_eq!(ended.said.contains("marked-word"), mask.is_empty(), "{}", ended.said);
+    }
+}
+
 /// While the check hangs, the child writes far more than pipe and ring hold.
 #[test]
 fn a_check_that_hangs_delays_no_read_and_dies_with_logpump() {

@@ -11,6 +11,7 @@ use super::in_one_line;
 use crate::child::{ExitStatus, SpawnError, Spec};
 use crate::intake::pipe;
 use crate::limits::{HEALTH_LOOK, HEALTH_READ_BYTES, HEALTH_REST, HEALTH_TAIL_BYTES};
+use crate::lines::mask::{KeyBlock, Mask};
 use crate::sys::signals;
 
 pub struct Check {
@@ -109,9 +110,13 @@ impl Check {
         Some(status.and_then(|(_, status)| ExitStatus::of(status)))
     }
 
-    /// What it wrote last, as the end of a sentence.
-    pub fn said(&self) -> String {
+    /// What it wrote last, as the end of a sentence, masked as its process's lines are.
+    pub fn said(&self, mask: Option<&Mask>) -> String {
         let text = String::from_utf8_lossy(self.tail.bytes()).into_owned();
+        let text = match mask {
+            Some(mask) => masked(&text, self.tail.is_cut, mask),
+            None => text,
+        };
         let text = text.trim();
         if text.is_empty() {
             return "; it wrote nothing".to_owned();
@@ -120,20 +125,37 @@ impl Check {
     }
 }
 
+/// Line by line. Of a line whose beginning is not kept nobody knows what it is: it is masked whole.
+fn masked(text: &str, is_cut: bool, mask: &Mask) -> String {
+    let (mut block, mut stars) = (KeyBlock::default(), String::new());
+    let line = |(nth, line): (usize, &str)| {
+        if nth == 0 && is_cut {
+            return "***".to_owned();
+        }
+        mask.apply(line, &mut block, &mut stars).map_or_else(|| line.to_owned(), |_| stars.clone())
+    };
+    text.lines().enumerate().map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// The last bytes of many.
 #[derive(Default)]
-struct Tail(Vec<u8>);
+struct Tail {
+    kept: Vec<u8>,
+    /// There was more before.
+    is_cut: bool,
+}
 
 impl Tail {
     fn push(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
-        if self.0.len() > 2 * HEALTH_TAIL_BYTES {
-            self.0.drain(..self.0.len() - HEALTH_TAIL_BYTES);
+        self.kept.extend_from_slice(bytes);
+        self.is_cut |= self.kept.len() > HEALTH_TAIL_BYTES;
+        if self.kept.len() > 2 * HEALTH_TAIL_BYTES {
+            self.kept.drain(..self.kept.len() - HEALTH_TAIL_BYTES);
         }
     }
 
     fn bytes(&self) -> &[u8] {
-        &self.0[self.0.len().saturating_sub(HEALTH_TAIL_BYTES)..]
+        &self.kept[self.kept.len().saturating_sub(HEALTH_TAIL_BYTES)..]
     }
 }
 
@@ -146,12 +168,20 @@ mod tests {
         let mut tail = Tail::default();
         for piece in 0..1000_u32 {
             tail.push(&[b'a' + (piece % 26) as u8; 700]);
-            assert!(tail.0.len() <= 2 * HEALTH_TAIL_BYTES);
+            assert!(tail.kept.len() <= 2 * HEALTH_TAIL_BYTES);
         }
         assert_eq!(tail.bytes().len(), HEALTH_TAIL_BYTES);
         assert_eq!(tail.bytes().last(), Some(&(b'a' + (999 % 26) as u8)));
         let mut short = Tail::default();
         short.push(b"one");
-        assert_eq!(short.bytes(), b"one");
+        assert_eq!((short.bytes(), short.is_cut, tail.is_cut), (&b"one"[..], false, true));
+    }
+
+    #[test]
+    fn secrets_become_stars_and_so_does_a_line_without_its_beginning() {
+        let mask = Mask::new(&["pass(?P<secret>[0-9]+)".to_owned()]).unwrap();
+        let text = "tail=0123456789abcdef\nhost pass123\npostgres://me:word@host/\nplain";
+        assert_eq!(masked(text, true, &mask), "***\nhost pass***\npostgres://me:***@host/\nplain");
+        assert!(masked(text, false, &mask).starts_with("tail=0123456789abcdef\nhost pass***\n"));
     }
 }

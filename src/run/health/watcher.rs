@@ -18,6 +18,7 @@ use super::{Action, Command, Condition, Failure, Kind, sooner};
 use crate::child::{ExitStatus, Spec};
 use crate::clock;
 use crate::limits::{HEALTH_CHECKS_MAX, HEALTH_DATAGRAM_BYTES, HEALTH_DATAGRAMS_MAX, HEALTH_REST};
+use crate::lines::mask::Mask;
 use crate::report::health::{HealthReport, Standing};
 use crate::report::tee::Lines;
 use crate::run::Child;
@@ -47,8 +48,19 @@ struct Watch {
 }
 
 enum State {
-    Udp { socket: usize, udp: Udp },
-    Exec { exec: Exec, spec: Box<Spec>, timeout: Duration, running: Option<Check>, database: Option<bool> },
+    Udp {
+        socket: usize,
+        udp: Udp,
+    },
+    Exec {
+        exec: Exec,
+        spec: Box<Spec>,
+        timeout: Duration,
+        running: Option<Check>,
+        database: Option<bool>,
+        /// The process's, for what a check writes.
+        mask: Option<Arc<Mask>>,
+    },
 }
 
 struct Socket {
@@ -82,7 +94,7 @@ impl Watcher {
                     action: condition.action,
                     record: Record::new(of.spec.name.clone(), condition.kind.name(), condition.kind.what()),
                     left: false,
-                    state: state(condition, &of.spec, &sockets, now),
+                    state: state(condition, of, &sockets, now),
                 });
             }
         }
@@ -151,8 +163,8 @@ impl Watcher {
             let watch = &mut self.watches[index];
             let finding = match &mut watch.state {
                 State::Udp { udp, .. } => (!watch.left && udp.due() <= now).then(|| udp.look(now)),
-                State::Exec { exec, timeout, running, .. } => {
-                    let result = running.as_mut().and_then(|check| result(check, *timeout, now));
+                State::Exec { exec, timeout, running, mask, .. } => {
+                    let result = running.as_mut().and_then(|check| result(check, *timeout, mask.as_deref(), now));
                     let began = running.as_ref().map(|check| check.began);
                     if result.as_ref().is_some_and(|result| result.is_over) {
                         *running = None;
@@ -279,8 +291,9 @@ impl Watcher {
     }
 }
 
-fn state(condition: &Condition, spec: &Spec, sockets: &[(SocketAddr, UdpSocket)], now: Instant) -> State {
+fn state(condition: &Condition, of: &Child, sockets: &[(SocketAddr, UdpSocket)], now: Instant) -> State {
     let Condition { interval, start_period, .. } = *condition;
+    let spec = &of.spec;
     match &condition.kind {
         Kind::Udp { listen, replacement_threshold } => {
             let socket =
@@ -293,6 +306,7 @@ fn state(condition: &Condition, spec: &Spec, sockets: &[(SocketAddr, UdpSocket)]
             timeout: *timeout,
             running: None,
             database: is_database.then_some(true),
+            mask: of.treatment.rules.mask.clone(),
         },
     }
 }
@@ -311,14 +325,14 @@ enum Came {
     TooLate,
 }
 
-fn result(check: &mut Check, timeout: Duration, now: Instant) -> Option<Outcome> {
+fn result(check: &mut Check, timeout: Duration, mask: Option<&Mask>, now: Instant) -> Option<Outcome> {
     check.drain(now);
     let was_killed = check.killed;
     if let Some(ended) = check.ended(now) {
         let came_to = match ended {
             _ if was_killed => Came::TooLate,
             Some(ExitStatus::Exited(0)) => Came::To(Ok(())),
-            Some(status) => Came::To(Err(format!("{status}{}", check.said()))),
+            Some(status) => Came::To(Err(format!("{status}{}", check.said(mask)))),
             None => Came::ToNothing,
         };
         return Some(Outcome { came_to, is_over: true });
@@ -326,7 +340,7 @@ fn result(check: &mut Check, timeout: Duration, now: Instant) -> Option<Outcome>
     check.is_over_time(now).then(|| {
         check.kill();
         let limit = humantime::format_duration(timeout);
-        let what = format!("it took longer than its timeout of {limit} and was killed{}", check.said());
+        let what = format!("it took longer than its timeout of {limit} and was killed{}", check.said(mask));
         Outcome { came_to: Came::To(Err(what)), is_over: false }
     })
 }
