@@ -107,14 +107,17 @@ impl Wish {
         }
     }
 
-    /// It says what is to happen to its lines, which in a file nothing does.
-    pub fn treats_lines(&self) -> bool {
-        self.level.is_some()
-            || self.trim.value
-            || self.mask.value != Masked::Nothing
-            || self.join.value
-            || self.distinct_milliseconds.value
-            || self.metrics.is_some()
+    /// Says what is to happen to its lines, which in a file nothing does: the keys that were set.
+    pub fn treats_lines(&self) -> impl Iterator<Item = &'static str> {
+        let set = [
+            ("level", self.level.is_some()),
+            ("trim", self.trim.value),
+            ("mask", self.mask.value != Masked::Nothing),
+            ("join", self.join.value),
+            ("distinct_milliseconds", self.distinct_milliseconds.value),
+            ("metrics", self.metrics.is_some()),
+        ];
+        set.into_iter().filter(|(_, is_set)| *is_set).map(|(key, _)| key)
     }
 }
 

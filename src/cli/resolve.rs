@@ -126,8 +126,16 @@ fn plan(arguments: RunArguments, named: Named) -> Result<Plan, Refusal> {
     let idle =
         arguments.preset.iter().flat_map(|preset| mwaa::oddities(preset, &wishes)).chain(idle_plogs(&plogs, &wishes));
     Ok(Plan {
+<<<<<<< HEAD
         oddities: oddities(&arguments, &destination, &wishes).into_iter().chain(idle).collect(),
         notes: if into_files(&destination) { Vec::new() } else { mwaa::notes(&wishes, tee) },
+=======
+        oddities: oddities(&arguments, &destination, &wishes)
+            .into_iter()
+            .chain(idle_plogs(&plogs, &wishes))
+            .chain(idle_metrics(&arguments, &destination, &wishes))
+            .collect(),
+>>>>>>> 80f5e36 (cli: settings that do nothing are named, and only those)
         spool: spool.filter(|_| matches!(destination, Destination::CloudWatch(_))),
         ring_bytes: memory.ring_bytes,
         destination,
@@ -340,6 +348,7 @@ fn oddities(arguments: &RunArguments, destination: &Destination, wishes: &[Wish]
     let without = |option: &str| format!("{option} does nothing: {why}, so no line goes to CloudWatch Logs");
     let given = given.into_iter().filter(|(_, given)| *given).map(|(option, _)| option);
     // A file can be full, too.
+<<<<<<< HEAD
     let room =
         room::given(arguments, destination).filter(|option| !(into_files(destination) && *option == "--when-full"));
     let untreated = wishes.iter().any(Wish::treats_lines) && !matches!(destination, Destination::Null);
@@ -352,11 +361,43 @@ fn oddities(arguments: &RunArguments, destination: &Destination, wishes: &[Wish]
 
 fn into_files(destination: &Destination) -> bool {
     matches!(destination, Destination::Directory { .. })
+=======
+    let into_files = matches!(destination, Destination::Directory { .. });
+    let room = room::given(arguments, destination).filter(|option| !(into_files && *option == "--when-full"));
+    let untreated = untreated(wishes).filter(|_| !matches!(destination, Destination::Null));
+    given.chain(room).map(without).chain(untreated).collect()
+}
+
+/// Of lines that go into files.
+fn untreated(wishes: &[Wish]) -> Option<String> {
+    let mut keys: Vec<_> = wishes.iter().flat_map(Wish::treats_lines).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let (last, others) = keys.split_last()?;
+    let keys_do =
+        if others.is_empty() { format!("{last} does") } else { format!("{} and {last} do", others.join(", ")) };
+    let unmasked = if keys.contains(&"mask") { "; secrets are not masked" } else { "" };
+    Some(format!("{keys_do} nothing: files have the commands' bytes as they are{unmasked}"))
+>>>>>>> 80f5e36 (cli: settings that do nothing are named, and only those)
 }
 
 fn idle_plogs(plogs: &Sourced<bool>, wishes: &[Wish]) -> Option<String> {
     let is_idle = plogs.value && plogs.source != Source::Preset && wishes.iter().all(|wish| wish.health.is_empty());
     is_idle.then(|| "--plogs does nothing: no process has a health condition (docs/CONFIG.md)".to_owned())
+}
+
+fn idle_metrics(arguments: &RunArguments, destination: &Destination, wishes: &[Wish]) -> Option<String> {
+    let are_named = wishes.iter().any(|wish| wish.metrics.is_some());
+    // There they are said with all else that does nothing to a line.
+    let into_files = matches!(destination, Destination::Directory { .. } | Destination::Nowhere(_));
+    let said = match (arguments.statsd, are_named) {
+        (Some(_), false) => "--statsd does nothing: no process has metrics (docs/CONFIG.md)",
+        (None, true) if arguments.preset.is_none() && !into_files => {
+            "metrics does nothing: no --statsd is given (docs/CONFIG.md)"
+        }
+        _ => return None,
+    };
+    Some(said.to_owned())
 }
 
 /// Makes the directory and tries a file in it. Err: what to tell the user.

@@ -39,8 +39,17 @@ fn may_make_immutable() -> bool {
     may
 }
 
+/// None: it has not its name yet.
+fn find_run_directory(spool: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(spool).ok()?;
+    entries
+        .map(|entry| entry.unwrap())
+        .find(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."))
+        .map(|entry| entry.path())
+}
+
 fn run_directory(spool: &Path) -> PathBuf {
-    fs::read_dir(spool).unwrap().next().unwrap().unwrap().path()
+    find_run_directory(spool).expect("a run has its directory there")
 }
 
 /// A run that has many lines in its spool, and waits for its standard input to end. 1 MiB a segment.
@@ -119,7 +128,7 @@ fn a_directory_that_takes_no_new_segment_is_said_without_advice_about_room() {
     let run = Logpump::new("auto").into_cloudwatch(&standin.url).arg("--spool-dir").arg(&spool).with_stdin();
     let run = run.args(&["--durable", "--flush-interval", "10ms", "--drain-timeout", "100s"]);
     let mut run = run.shell("read line; seq 1 100").start();
-    let own = || spool.read_dir().is_ok_and(|mut found| found.next().is_some()).then(|| run_directory(&spool));
+    let own = || find_run_directory(&spool);
     let immutable = Immutable::make(&wait_for("the run's directory", own, String::new)).unwrap();
     drop(run.stdin.take());
     run.wait_said("the spool takes nothing more: cannot make a segment: Operation not permitted");

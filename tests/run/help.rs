@@ -2,6 +2,7 @@
 
 use std::process::{Command, Output};
 
+use crate::config::with;
 use crate::program::Logpump;
 
 /// The options of `logpump run`, written down by hand.
@@ -252,6 +253,42 @@ fn options_of_an_outage_that_mean_nothing_are_said_to() {
         let expected = format!("{option} does nothing: no --log-group is given");
         assert_eq!(ended.said.matches(&expected).count(), 1, "{}", ended.said);
     }
+}
+
+/// What a run with this file says of what does nothing.
+fn said_of(run: Logpump, settings: &str) -> String {
+    let file = format!("[[process]]\nname = \"web\"\ncommand = [\"true\"]\n{settings}\n");
+    let ended = with(run, &file).run();
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    // The suite itself sets the spool's directory.
+    let said = ended.said.lines().filter(|line| line.contains(" nothing: ") && !line.contains("--spool-dir"));
+    said.map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn only_the_keys_that_were_set_are_said_to_do_nothing_in_files() {
+    let into_files = |settings| said_of(Logpump::new("auto").into_files(), settings);
+    assert!(into_files("trim = true").contains("trim does nothing: files have the commands' bytes as they are\n"));
+    let said = into_files("mask = true\nlevel = \"INFO\"\ntrim = true");
+    let expected =
+        "level, mask and trim do nothing: files have the commands' bytes as they are; secrets are not masked\n";
+    assert!(said.contains(expected), "{said}");
+    assert_eq!(into_files(""), "");
+    assert_eq!(said_of(Logpump::new("auto").args(&["--sink", "null"]), "mask = true"), "");
+}
+
+#[test]
+fn metrics_and_statsd_do_nothing_one_without_the_other_and_that_is_said() {
+    let server = &["--statsd", "127.0.0.1:9"];
+    let nowhere = || Logpump::new("auto").args(&["--sink", "null"]);
+    let alone = said_of(nowhere().args(server), "");
+    assert!(alone.contains("--statsd does nothing: no process has metrics"), "{alone}");
+    let alone = said_of(nowhere(), "metrics = \"web\"");
+    assert!(alone.contains("metrics does nothing: no --statsd is given"), "{alone}");
+    assert_eq!(said_of(nowhere().args(server), "metrics = \"web\""), "");
+    // In files, once.
+    let in_files = said_of(Logpump::new("auto").into_files(), "metrics = \"web\"");
+    assert!(in_files.contains("metrics does nothing: files") && in_files.lines().count() == 1, "{in_files}");
 }
 
 #[test]
