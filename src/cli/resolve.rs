@@ -126,16 +126,12 @@ fn plan(arguments: RunArguments, named: Named) -> Result<Plan, Refusal> {
     let idle =
         arguments.preset.iter().flat_map(|preset| mwaa::oddities(preset, &wishes)).chain(idle_plogs(&plogs, &wishes));
     Ok(Plan {
-<<<<<<< HEAD
-        oddities: oddities(&arguments, &destination, &wishes).into_iter().chain(idle).collect(),
-        notes: if into_files(&destination) { Vec::new() } else { mwaa::notes(&wishes, tee) },
-=======
         oddities: oddities(&arguments, &destination, &wishes)
             .into_iter()
-            .chain(idle_plogs(&plogs, &wishes))
+            .chain(idle)
             .chain(idle_metrics(&arguments, &destination, &wishes))
             .collect(),
->>>>>>> 80f5e36 (cli: settings that do nothing are named, and only those)
+        notes: if into_files(&destination) { Vec::new() } else { mwaa::notes(&wishes, tee) },
         spool: spool.filter(|_| matches!(destination, Destination::CloudWatch(_))),
         ring_bytes: memory.ring_bytes,
         destination,
@@ -348,24 +344,14 @@ fn oddities(arguments: &RunArguments, destination: &Destination, wishes: &[Wish]
     let without = |option: &str| format!("{option} does nothing: {why}, so no line goes to CloudWatch Logs");
     let given = given.into_iter().filter(|(_, given)| *given).map(|(option, _)| option);
     // A file can be full, too.
-<<<<<<< HEAD
     let room =
         room::given(arguments, destination).filter(|option| !(into_files(destination) && *option == "--when-full"));
-    let untreated = wishes.iter().any(Wish::treats_lines) && !matches!(destination, Destination::Null);
-    let untreated = untreated.then(|| {
-        "level, trim, mask, join and distinct_milliseconds do nothing: files have the commands' bytes as they are"
-            .to_owned()
-    });
+    let untreated = untreated(wishes).filter(|_| !matches!(destination, Destination::Null));
     given.chain(room).map(without).chain(untreated).collect()
 }
 
 fn into_files(destination: &Destination) -> bool {
     matches!(destination, Destination::Directory { .. })
-=======
-    let into_files = matches!(destination, Destination::Directory { .. });
-    let room = room::given(arguments, destination).filter(|option| !(into_files && *option == "--when-full"));
-    let untreated = untreated(wishes).filter(|_| !matches!(destination, Destination::Null));
-    given.chain(room).map(without).chain(untreated).collect()
 }
 
 /// Of lines that go into files.
@@ -378,7 +364,6 @@ fn untreated(wishes: &[Wish]) -> Option<String> {
         if others.is_empty() { format!("{last} does") } else { format!("{} and {last} do", others.join(", ")) };
     let unmasked = if keys.contains(&"mask") { "; secrets are not masked" } else { "" };
     Some(format!("{keys_do} nothing: files have the commands' bytes as they are{unmasked}"))
->>>>>>> 80f5e36 (cli: settings that do nothing are named, and only those)
 }
 
 fn idle_plogs(plogs: &Sourced<bool>, wishes: &[Wish]) -> Option<String> {
