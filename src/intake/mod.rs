@@ -24,6 +24,7 @@ use crate::clock;
 use crate::fault::Fault;
 use crate::ring::Filler;
 use crate::sys::bell::Bell;
+use crate::sys::open_files;
 use crate::sys::uring::ReadDone;
 use engine::Engine;
 pub use engine::Kind;
@@ -107,7 +108,7 @@ pub fn run(kind: Kind, sources: Vec<Source>, bell: &Arc<Bell>, commands: &Receiv
     let pumped = catch_unwind(AssertUnwindSafe(|| pump(kind, &mut engine, &mut slots, bell, commands)));
     if !matches!(pumped, Ok(Ok(()))) {
         let why = match pumped {
-            Ok(Err(error)) => error.to_string(),
+            Ok(Err(error)) => open_files::explained(&error),
             _ => "a fault of logpump's; please report it".to_owned(),
         };
         tracing::error!("the intake failed: {why}; from here on lines are counted as dropped");

@@ -21,6 +21,7 @@ use crate::ship::files::{self, LogFile};
 use crate::ship::{self, Ledgers, Shipped, Sink};
 use crate::spool::{self, entry::Address};
 use crate::sys::bell::Bell;
+use crate::sys::open_files;
 
 /// What the threads work on, one of each a child.
 pub struct Streams {
@@ -255,9 +256,13 @@ fn start_intake(
 }
 
 fn say_no_thread(name: &str, error: &io::Error) {
+    let likely = match error.raw_os_error() {
+        Some(libc::EMFILE) => "",
+        _ => "; likely a limit of processes (ulimit -u, pids.max) or memory",
+    };
+    let error = open_files::explained(error);
     tracing::error!(
-        "cannot start the thread {name}: {error}; the commands go on, and their lines are counted as dropped; likely a \
-         limit of processes (ulimit -u, pids.max) or memory"
+        "cannot start the thread {name}: {error}; the commands go on, and their lines are counted as dropped{likely}"
     );
 }
 

@@ -46,6 +46,7 @@ use crate::limits::{RINGS_END_WAIT, SPOOL_END_WAIT};
 use crate::report::tee::Tee;
 use crate::spool::{self, wire::Request};
 use crate::sys::bell::AsyncBell;
+use crate::sys::open_files;
 use call::{Done, Of, accepted, answered};
 use cloudwatch::CloudWatch;
 pub use cloudwatch::GroupSettings;
@@ -147,7 +148,7 @@ fn build_runtime() -> io::Result<Runtime> {
             .build()
     };
     // For want of descriptors it may panic instead, which has been said.
-    catch_unwind(build).unwrap_or_else(|_| Err(io::Error::other("tokio cannot start")))
+    catch_unwind(build).unwrap_or_else(|_| Err(open_files::suspected("tokio cannot start")))
 }
 
 fn pump_options(sink: &Sink, options: &Options, has_spool: bool) -> pump::Options {
@@ -165,14 +166,17 @@ fn pump_options(sink: &Sink, options: &Options, has_spool: bool) -> pump::Option
 }
 
 fn copied(error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), error.to_string())
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
 }
 
 /// Why a shipping loop ended, if not because all was done. A panic has said where it was.
 fn failure(shipped: std::thread::Result<io::Result<()>>) -> Option<String> {
     match shipped {
         Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(error.to_string()),
+        Ok(Err(error)) => Some(open_files::explained(&error)),
         Err(_) => Some("it panicked, as has been said".to_owned()),
     }
 }

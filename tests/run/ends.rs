@@ -150,6 +150,11 @@ fn run_with_descriptors(run: Logpump, most: u32) {
     assert_eq!(ended.code, Some(5), "{most}: {}", ended.said);
     assert!(!ended.report.is_null(), "{most}: {}", ended.said);
     assert!(!ended.said.contains("a fault of logpump's"), "{most}: {}", ended.said);
+    let limit = format!("the limit of open files is {most} (ulimit -n): raise it");
+    let of_descriptors =
+        ["Too many open files", "tokio cannot start"].map(|why| format!("the shipping thread failed: {why}"));
+    let refused = |line: &&str| of_descriptors.iter().any(|why| line.contains(why));
+    assert!(ended.said.lines().filter(refused).all(|line| line.contains(&limit)), "{most}: {}", ended.said);
     let all_read = ended.total("/read").1 == 108_894;
     assert!(all_read || ended.report["ledger_ok"] == false, "{most}: {:#}\n{}", ended.report, ended.said);
     let booked = ["/delivered", "/dropped/internal", "/dropped/shutdown"].map(|pointer| ended.total(pointer).1);
