@@ -108,7 +108,7 @@ pub enum SpoolSyncChoice {
 const AFTER_HELP: &str = "\
 Exit code: the command's own; 128+n if signal n killed it; 127 not found; 126 not executable; of several commands, the \
 first that is not 0. If one of several cannot be started, those that run are stopped as by SIGTERM, and the code is 127 or \
-126. 70 in place of a 0 of a process that was stopped for its health or timeout (docs/CONFIG.md). logpump itself, at start only: 64 wrong usage, 69 --engine uring refused, 71 system error, 73 --dir or --report not writable, 78 --config wrong.
+126. 70 in place of a 0 of a process that was stopped for its health or timeout (docs/CONFIG.md). logpump itself, at start only: 64 wrong usage, 69 --engine uring refused, 71 system error or the port of a health condition taken, 73 --dir or --report not writable, 78 --config wrong.
 
 Signals go to the commands' process groups. SIGTERM and SIGINT also start the stop clock: SIGKILL after --grace, or at a \
 second SIGTERM or SIGINT; once all commands have ended, a second one ends the delivery, and what is left goes to the spool, \
@@ -314,7 +314,7 @@ const AFTER_DOCTOR_HELP: &str = "\
 Takes every option of logpump run, and its command, which is not started: put doctor in the place of run. What a run would use \
 is used: a ring, pipes, the spool's directory, credentials, the endpoint. Nothing is left behind; --try alone writes an event.
 
-Each line is ok, warn or fail, with what to do about it. Exit code: 0; 69 when a line fails; 64 wrong usage. Every wait is \
+Each line is ok, warn or fail, with what to do about it. Exit code: 0; 69 when a line fails; 64 wrong usage; 78 --config wrong. Every wait is \
 bounded. A secret is never printed.
 
 IAM: none but a run's. If logs:DescribeLogStreams is granted, the service also tells whether the group is there.";
