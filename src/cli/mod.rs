@@ -7,6 +7,7 @@ mod decided;
 mod describe;
 mod endpoint;
 mod group_settings;
+mod idle;
 mod mwaa;
 pub mod names;
 mod print;
