@@ -5,9 +5,10 @@
 //! or on disk alone. It leaves by being booked.
 //! This file has what comes in and goes out; `verdicts` says what an answer to a call means, `choose` which body goes
 //! next, `disk` what goes to the spool, `takes` whether it may, `told` what the spool says and `backlog` what comes back;
-//! `silence` has what is done while it says nothing, `missing` what is done about what is not there any more, `elsewhere` services that only ended runs knew, `refused` what the
-//! service calls invalid, `creation` the streams and their groups, `causes` what is said of
-//! outages and throttling, `room` what may be held; `view` lets others watch.
+//! `silence` has what is done while it says nothing, `missing` what is done about what is not there any more, `owed` what
+//! is stored later than it should be; `elsewhere` services that only ended runs knew, `refused` what the service calls
+//! invalid, `creation` the streams and their groups, `causes` what is said of outages and throttling, `room` what may be
+//! held; `view` lets others watch.
 
 mod backlog;
 mod causes;
@@ -16,6 +17,7 @@ mod creation;
 mod disk;
 mod elsewhere;
 mod missing;
+mod owed;
 mod refused;
 mod room;
 mod silence;
@@ -192,7 +194,10 @@ impl Core {
         let delivery = Delivery::fresh(parcel);
         match self.disk_purpose(stream, &delivery) {
             Some(purpose) => self.store(stream, delivery, purpose),
-            None => self.streams[stream].waiting.push_back(delivery),
+            None => {
+                self.disk.is_owed |= self.is_durable();
+                self.streams[stream].waiting.push_back(delivery);
+            }
         }
     }
 
@@ -245,6 +250,7 @@ impl Core {
         }
         self.ask_disk_again(now);
         self.relieve_memory();
+        self.store_owed();
         if let Some(action) = self.outbox.pop_front() {
             return Some(action);
         }

@@ -52,6 +52,8 @@ pub(super) struct Disk {
     pub tried: HashMap<EntryId, (u32, bool)>,
     pub dead: bool,
     pub silence: Silence,
+    /// A body may wait in memory alone that is to be durable: the disk did not take it when it came.
+    pub is_owed: bool,
 }
 
 pub(super) struct Pending {
@@ -64,8 +66,11 @@ pub(super) enum What {
     Body(Delivery, Purpose),
     /// What a call has in its hands, in case that its answer never comes.
     Call(usize),
-    /// It was taken back meanwhile: what the spool counts of it.
-    Taken(Sum),
+    /// It was taken back meanwhile: what the spool counts of it, and its number if it was to be stored for safety.
+    Taken {
+        sum: Sum,
+        safe: Option<u64>,
+    },
 }
 
 /// Why a body goes to the disk.
@@ -98,6 +103,7 @@ impl Disk {
             tried: HashMap::new(),
             dead: false,
             silence: Silence::default(),
+            is_owed: false,
         }
     }
 
@@ -109,7 +115,7 @@ impl Disk {
 
     /// Something that it was asked to store is still wanted there.
     pub fn has_pending(&self) -> bool {
-        self.pending.iter().any(|pending| !matches!(pending.what, What::Taken(_)))
+        self.pending.iter().any(|pending| !matches!(pending.what, What::Taken { .. }))
     }
 
     pub(super) fn is_on(&self) -> bool {
@@ -271,7 +277,7 @@ impl Core {
         let pending = std::mem::take(&mut self.disk.pending).into_iter();
         let body = |pending: Pending| match pending.what {
             What::Body(delivery, purpose) => Some((pending.stream, delivery, purpose)),
-            What::Call(_) | What::Taken(_) => None,
+            What::Call(_) | What::Taken { .. } => None,
         };
         let mut bodies = Vec::new();
         for (stream, delivery, purpose) in pending.filter_map(body) {
@@ -285,7 +291,7 @@ impl Core {
     pub(super) fn pending(&self) -> impl Iterator<Item = (usize, &Delivery)> {
         self.disk.pending.iter().filter_map(|pending| match &pending.what {
             What::Body(delivery, _) => Some((pending.stream, delivery)),
-            What::Call(_) | What::Taken(_) => None,
+            What::Call(_) | What::Taken { .. } => None,
         })
     }
 

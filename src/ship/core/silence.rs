@@ -1,11 +1,12 @@
 //! A spool that does not answer, as when its disk stands still: what it was given is taken back, and sent without it. So a
-//! disk that `--durable` asks to be there first holds up nothing for long.
+//! disk that `--durable` asks to be there first holds up nothing for long. What it stores late all the same is there after
+//! all (`owed`), or stored in vain.
 
 use std::collections::HashSet;
 use std::time::Instant;
 
 use super::super::notice::Notice;
-use super::disk::What;
+use super::disk::{Purpose, What};
 use super::{Action, Core};
 use crate::limits::{SPOOL_ANSWER_WAIT, SPOOL_ANSWER_WAIT_AT_END};
 use crate::spool::entry::Sum;
@@ -46,15 +47,14 @@ impl Core {
 
     fn take_back(&mut self) {
         self.disk.silence.since = None;
+        self.disk.is_owed = self.is_durable();
         for at in 0..self.disk.pending.len() {
             let pending = &mut self.disk.pending[at];
             let stream = pending.stream;
-            let sum = match &pending.what {
-                What::Body(delivery, _) => delivery.parcel.entry.sum(),
-                What::Taken(sum) => *sum,
-                What::Call(_) => Sum::default(),
-            };
-            if let What::Body(delivery, purpose) = std::mem::replace(&mut pending.what, What::Taken(sum)) {
+            let What::Body(delivery, purpose) = &pending.what else { continue };
+            let safe = (*purpose == Purpose::Safety).then_some(delivery.number);
+            let taken = What::Taken { sum: delivery.parcel.entry.sum(), safe };
+            if let What::Body(delivery, purpose) = std::mem::replace(&mut pending.what, taken) {
                 self.disk.pending_bytes -= delivery.parcel.memory_bytes();
                 self.streams[stream].disk.was_not_stored(&delivery, purpose);
                 self.streams[stream].put_back(delivery);

@@ -77,7 +77,8 @@ impl Core {
         if is_full || is_behind {
             Some(Purpose::Room)
         } else {
-            self.disk.options.is_some_and(|options| options.durable).then_some(Purpose::Safety)
+            // Not before one that came earlier and is owed the same.
+            (self.is_durable() && !self.disk.is_owed).then_some(Purpose::Safety)
         }
     }
 
@@ -133,6 +134,7 @@ impl Core {
         if let What::Body(delivery, purpose) = what {
             self.streams[stream].disk.was_not_stored(&delivery, purpose);
             self.streams[stream].put_back(delivery);
+            self.disk.is_owed = self.is_durable();
         }
         if self.disk.refused_why.is_none() || was_silent {
             self.outbox.push_back(Action::Say(Notice::SpoolRefuses { why: why.clone() }));

@@ -72,7 +72,11 @@ impl Core {
         self.disk.used_bytes += bytes;
         let Pending { stream, what, .. } = self.take_first_pending(ticket);
         match what {
-            What::Taken(sum) => self.stored_in_vain(stream, id, sum),
+            What::Taken { sum, safe } => {
+                if !safe.is_some_and(|number| self.is_there_after_all(stream, number, id)) {
+                    self.stored_in_vain(stream, id, sum);
+                }
+            }
             What::Body(mut delivery, purpose) => {
                 delivery.entry = Some(id);
                 let whole = delivery.whole.take();

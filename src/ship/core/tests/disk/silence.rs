@@ -30,19 +30,71 @@ fn a_durable_body_that_is_not_stored_in_time_is_sent_without() {
         (3, 1, 1)
     );
     desk.answer("a", ok());
-    // It answers: what it stored in vain it forgets, and what comes next is stored first.
+    // It answers: what it stored in vain it forgets, what is under way is there after all, and what comes next is stored
+    // first.
     assert_eq!(desk.spool_works_on(), [""; 0]);
-    assert_eq!((desk.on_disk(), desk.times_said("the spool takes bodies again")), (vec![], 1));
+    assert_eq!((desk.on_disk(), desk.times_said("the spool takes bodies again")), (vec!["b".to_owned()], 1));
     desk.offer(0, ["d"]);
     assert_eq!(desk.sent.len(), 2);
     desk.spool_works_on();
-    assert_eq!((desk.sent.len(), desk.on_disk()), (3, vec!["d".to_owned()]));
+    assert_eq!((desk.sent.len(), desk.on_disk()), (3, vec!["b".to_owned(), "d".to_owned()]));
     for name in ["b", "c", "d"] {
         desk.answer(name, ok());
     }
     assert_eq!((desk.delivered(0), desk.on_disk()), (4, vec![]));
     desk.core.drain(desk.now);
     assert!(desk.core.is_empty(desk.now));
+}
+
+#[test]
+fn what_waits_when_a_silence_ends_is_durable_then() {
+    for window in [1, 4] {
+        let mut desk = Desk::new(1, with_disk(window, window, true));
+        desk.offer(0, ["a", "b", "c", "d", "e"]);
+        desk.pass(SPOOL_ANSWER_WAIT);
+        desk.offer(0, ["f", "g"]);
+        assert_eq!((desk.sent.len(), desk.on_disk()), (window, vec![]));
+        // Those that it was given are there after all, whether in a call or not; it is given the others then.
+        desk.spool_works_on();
+        assert_eq!(
+            (desk.sent.len(), desk.on_disk()),
+            (window, ["a", "b", "c", "d", "e", "f", "g"].map(str::to_owned).into())
+        );
+        for left in (0..7).rev() {
+            let next = desk.sent[0].1.clone();
+            desk.answer(&next, ok());
+            assert_eq!(desk.on_disk().len(), left);
+        }
+        assert_eq!(desk.delivered(0), 7);
+    }
+}
+
+#[test]
+fn what_a_disk_refused_is_durable_once_it_takes_bodies_again() {
+    let mut desk = Desk::new(1, with_disk(1, 1, true));
+    desk.offer(0, ["a", "b", "c"]);
+    for _ in 0..3 {
+        let Some(Request::Store { ticket, .. }) = desk.asked.pop_front() else { panic!("nothing is asked") };
+        desk.hear(Event::Refused { ticket, why: Refusal::Full("no".into()) });
+    }
+    assert_eq!(desk.act(), ["a"]);
+    assert_eq!((desk.on_disk(), desk.asked.len()), (vec![], 0));
+    desk.pass(SPOOL_RETRY);
+    // One is asked for, and when that is taken, the rest. The one in a call is not.
+    desk.spool_works_on();
+    assert_eq!(desk.on_disk(), ["b", "c"]);
+}
+
+#[test]
+fn of_a_strict_stream_nothing_is_stored_behind_what_came_later() {
+    let mut desk = Desk::new(1, with_disk(1, 1, true));
+    desk.offer(0, ["a", "b", "c"]);
+    let Some(Request::Store { ticket, .. }) = desk.asked.pop_front() else { panic!("nothing is asked") };
+    desk.hear(Event::Refused { ticket, why: Refusal::Full("no".into()) });
+    desk.spool_works_on();
+    desk.pass(SPOOL_RETRY);
+    desk.spool_works_on();
+    assert_eq!(desk.on_disk(), ["b", "c"], "after a kill, \"a\" would come after them");
 }
 
 #[test]

@@ -1,0 +1,62 @@
+//! Bodies that are to be durable and wait in memory alone, for the disk refused them, did not answer, or lost them: they are
+//! stored as soon as it takes bodies again, each stream's oldest first.
+
+use super::Core;
+use super::disk::{Purpose, What};
+use super::stream::{Delivery, Stream};
+use crate::spool::wire::EntryId;
+
+impl Core {
+    pub(super) fn store_owed(&mut self) {
+        // What was taken back may be on its way there still.
+        let is_first_time = || !self.disk.pending.iter().any(|pending| matches!(pending.what, What::Taken { .. }));
+        if !self.disk.is_owed || self.spilling || !self.disk.is_on() || !is_first_time() {
+            return;
+        }
+        let mut is_owed = false;
+        for index in 0..self.own_streams {
+            while let Some(at) = self.first_owed(&self.streams[index]) {
+                if !self.disk_takes(index) {
+                    is_owed = true;
+                    break;
+                }
+                let delivery = self.streams[index].waiting.remove(at).expect("it was found there");
+                self.store(index, delivery, Purpose::Safety);
+            }
+        }
+        self.disk.is_owed = is_owed;
+    }
+
+    /// Its place among those that wait. A part is sent soon, and its body may be there as a whole.
+    fn first_owed(&self, stream: &Stream) -> Option<usize> {
+        let is_owed = |other: &Delivery| is_in_memory_alone(other) && self.may_follow(stream, other);
+        stream.waiting.iter().position(is_owed).filter(|_| !stream.refusals.slow)
+    }
+
+    /// After a kill, bodies come back as they lie there: those of a strict stream only go in their order.
+    fn may_follow(&self, stream: &Stream, owed: &Delivery) -> bool {
+        let is_younger = |other: &Delivery| other.entry.is_some() && other.number > owed.number;
+        !self.is_strict(owed)
+            || (stream.may_leave(owed.number)
+                && !stream.waiting.iter().any(is_younger)
+                && stream.disk.storing.iter().all(|number| *number < owed.number))
+    }
+
+    /// It was taken back and is stored all the same: then that is where it lies, if it is still here as it was.
+    pub(super) fn is_there_after_all(&mut self, stream: usize, number: u64, id: EntryId) -> bool {
+        let is_it = |other: &&mut Delivery| other.number == number && is_in_memory_alone(other);
+        let calls = self.calls.iter_mut().flatten().filter(|call| call.stream == stream);
+        let Stream { waiting, disk, .. } = &mut self.streams[stream];
+        let found = waiting.iter_mut().chain(calls.map(|call| &mut call.delivery)).find(is_it);
+        if let Some(delivery) = found {
+            delivery.entry = Some(id);
+            disk.bytes += delivery.parcel.memory_bytes();
+            return true;
+        }
+        false
+    }
+}
+
+fn is_in_memory_alone(delivery: &Delivery) -> bool {
+    delivery.entry.is_none() && delivery.whole.is_none() && !delivery.backlog && !delivery.trial.is_part
+}
