@@ -22,6 +22,7 @@ use crate::lines::rules::Why;
 use crate::refusal::{EXIT_CANT_CREATE, EXIT_CONFIG, Refusal};
 use crate::run::{Child, Destination, EngineWish, Group, Plan};
 use crate::ship::{self, DiskOptions, Target, files};
+use crate::sys::new_file;
 
 pub(super) const DEFAULT_DIRECTORY: &str = "logpump-logs";
 
@@ -332,7 +333,7 @@ fn usable(directory: &Path) -> Result<PathBuf, String> {
     };
     fs::create_dir_all(directory).map_err(said)?;
     let trial = directory.join(format!(".logpump-{}", std::process::id()));
-    fs::write(&trial, b"").map_err(said)?;
+    new_file::replace(&trial, b"").map_err(said)?;
     fs::remove_file(&trial).map_err(said)?;
     fs::canonicalize(directory).map_err(said)
 }
@@ -351,7 +352,7 @@ fn writable_beside(report: &Path) -> Result<(), Refusal> {
         name.push(format!(".{}.part", std::process::id()));
         PathBuf::from(name)
     };
-    match fs::write(&trial, b"").and_then(|()| fs::remove_file(&trial)) {
+    match new_file::replace(&trial, b"").and_then(|()| fs::remove_file(&trial)) {
         Ok(()) => Ok(()),
         Err(error) => refused(format!("--report: cannot write {}: {error}", report.display())),
     }

@@ -1,7 +1,7 @@
 //! The directory of the embedded sink: found out by writing into it. Leaves nothing behind.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,7 @@ use rustix::process::geteuid;
 use super::Finding;
 use crate::clock;
 use crate::spool::examine::file_system;
+use crate::sys::new_file;
 
 const NAME: &str = "dir";
 const MIB: u64 = 1024 * 1024;
@@ -76,7 +77,7 @@ fn try_out(files: &Files) -> Result<Found, (PathBuf, io::Error)> {
     let found = fs::create_dir_all(path).map_err(failed).and_then(|()| {
         // A name of its own: in a container the next doctor has the same number.
         let trial = path.join(format!(".logpump-{}-{}", std::process::id(), clock::wall().as_nanos()));
-        write_new(&trial).map_err(failed)?;
+        try_new(&trial).map_err(failed)?;
         files.names.iter().map(|name| path.join(name)).try_for_each(may_append)?;
         let (file_system, free_bytes) = file_system(path).map_err(failed)?;
         let is_new = !missing.is_empty();
@@ -90,12 +91,10 @@ fn try_out(files: &Files) -> Result<Found, (PathBuf, io::Error)> {
     found
 }
 
-/// Follows no link, and leaves nothing behind, also on a full disk.
-fn write_new(file: &Path) -> io::Result<()> {
-    let mut opened = OpenOptions::new().write(true).create_new(true).open(file)?;
-    let written = opened.write_all(b"trial");
-    let removed = fs::remove_file(file);
-    written.and(removed)
+/// Leaves nothing behind, also on a full disk.
+fn try_new(file: &Path) -> io::Result<()> {
+    new_file::write(file, b"trial")?;
+    fs::remove_file(file)
 }
 
 /// A file that is there already gets more.
@@ -113,24 +112,5 @@ fn remedy(error: &io::Error) -> &'static str {
         Some(libc::ENOSPC | libc::EDQUOT) => "free some space, or name another directory with --dir",
         Some(libc::EROFS) => "mount a volume that can be written there, or name another directory with --dir",
         _ => "let this user write there, or name another directory with --dir, or a group with --log-group",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_link_in_the_trials_place_is_not_followed_and_stays() {
-        let directory = tempfile::tempdir().unwrap();
-        let [target, trial] = ["target", "trial"].map(|name| directory.path().join(name));
-        fs::write(&target, "precious").unwrap();
-        std::os::unix::fs::symlink(&target, &trial).unwrap();
-        assert_eq!(write_new(&trial).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
-        assert_eq!(fs::read(&target).unwrap(), b"precious");
-        assert!(trial.is_symlink());
-        fs::remove_file(&trial).unwrap();
-        write_new(&trial).unwrap();
-        assert!(!trial.exists());
     }
 }

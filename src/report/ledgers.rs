@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::health::HealthReport;
 use crate::ledger::{Count, End, Kind, Ledger};
+use crate::sys::new_file;
 
 /// What became of one child's output.
 #[derive(Debug, Clone)]
@@ -92,7 +93,7 @@ impl Report {
         }
         let mut beside = path.as_os_str().to_owned();
         beside.push(format!(".{}.part", std::process::id()));
-        fs::write(&beside, text)?;
+        new_file::replace(Path::new(&beside), text.as_bytes())?;
         fs::rename(&beside, path).inspect_err(|_| drop(fs::remove_file(&beside)))
     }
 

@@ -4,6 +4,7 @@
 pub mod bell;
 pub mod environment;
 pub mod mirror;
+pub mod new_file;
 pub mod open_files;
 pub mod probe;
 pub mod sha256;
