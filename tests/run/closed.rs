@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::own_disk::OwnDisk;
 use crate::program::{Logpump, standin};
 use crate::service::set;
 use crate::spool::{OUTAGE, adopter, files, stored_bytes};
@@ -140,35 +141,16 @@ fn a_directory_that_takes_no_new_segment_is_said_without_advice_about_room() {
     drop(immutable);
 }
 
-/// `sh` mounts a file system of its own at $SPOOL and becomes logpump; its loop device is written to $DEVICE.
-const MOUNTED: &str = "exec unshare --mount sh -c 'mount -o loop,errors=remount-ro \"$IMAGE\" \"$SPOOL\" && \
-    basename $(findmnt -n -o SOURCE \"$SPOOL\") >\"$DEVICE\" && exec \"$@\"' sh \"$@\"";
-
 #[test]
 fn a_file_system_that_becomes_read_only_doubles_what_it_says() {
-    let place = tempfile::tempdir().unwrap();
-    let [image, device, spool] = ["image", "device", "spool"].map(|name| place.path().join(name));
-    fs::create_dir(&spool).unwrap();
-    fs::File::create(&image).unwrap().set_len(64 * 1024 * 1024).unwrap();
-    let is_made = Command::new("mkfs.ext4").arg("-q").arg(&image).output().is_ok_and(|made| made.status.success());
-    let mounts = || {
-        let mut mount = Command::new("sh");
-        mount.args(["-c", MOUNTED, "sh", "true"]).env("SPOOL", &spool).env("IMAGE", &image).env("DEVICE", &device);
-        mount.output().is_ok_and(|mounted| mounted.status.success())
-    };
-    if !is_root() || !is_made || !mounts() {
-        eprintln!("not run: this machine mounts no ext4 from a file");
-        return;
-    }
+    let Some(disk) = OwnDisk::make() else { return };
     let standin = standin(&["--no-verify", "--fault", OUTAGE]);
-    let at = |run: Logpump| run.env("SPOOL", &spool).env("IMAGE", &image).env("DEVICE", &device);
-    let mut run = at(spooling("auto", &standin.url, &spool)).behind_shell(MOUNTED).start();
+    let mut run = disk.mounted(spooling("auto", &standin.url, disk.spool())).start();
     run.wait_said("INFO lines go to");
-    let inside = PathBuf::from(format!("/proc/{}/root", run.pid())).join(spool.strip_prefix("/").unwrap());
+    let inside = disk.inside(&run);
     let all = || (stored_bytes(&inside) > LINES * 150).then_some(());
     wait_for("all lines in the spool", all, || format!("{:?}", files(&inside, ".seg")));
-    let device = fs::read_to_string(&device).unwrap();
-    fs::write(format!("/sys/fs/ext4/{}/trigger_fs_error", device.trim()), "1").unwrap();
+    disk.fail();
     set(&standin, "");
     run.wait_said("Read-only file system");
     drop(run.stdin.take());
@@ -178,8 +160,7 @@ fn a_file_system_that_becomes_read_only_doubles_what_it_says() {
     assert_eq!(said.len(), 1, "{}", ended.said);
     let doubled: u64 = said[0].split(' ').find_map(|word| word.parse().ok()).expect("a count");
     assert!(!ended.said.contains("free some disk space"), "{}", ended.said);
-    let next = adopter("auto", &standin.url, &spool).command(&["true"]);
-    let next = at(next).behind_shell(MOUNTED).run();
+    let next = disk.mounted(adopter("auto", &standin.url, disk.spool()).command(&["true"])).run();
     // What the disk had not stored when it failed may be there, or not.
     let adopted = next.total("/adopted").0;
     assert!(adopted > 0 && adopted <= doubled, "{adopted}: {:#}\n{}", next.report, ended.said);

@@ -66,8 +66,9 @@ pub(super) enum What {
     Body(Delivery, Purpose),
     /// What a call has in its hands, in case that its answer never comes.
     Call(usize),
-    /// It was taken back meanwhile: what the spool counts of it, and its number if it was to be stored for safety.
-    Taken {
+    /// We have it here, and nobody waits for the answer: it was taken back, or is in a call. What the spool counts of it,
+    /// and its number if it is stored for safety.
+    Here {
         sum: Sum,
         safe: Option<u64>,
     },
@@ -115,7 +116,7 @@ impl Disk {
 
     /// Something that it was asked to store is still wanted there.
     pub fn has_pending(&self) -> bool {
-        self.pending.iter().any(|pending| !matches!(pending.what, What::Taken { .. }))
+        self.pending.iter().any(|pending| !matches!(pending.what, What::Here { .. }))
     }
 
     pub(super) fn is_on(&self) -> bool {
@@ -138,7 +139,7 @@ impl Core {
         self.ask_to_store(stream, entry, purpose == Purpose::Safety, What::Body(delivery, purpose));
     }
 
-    fn ask_to_store(&mut self, stream: usize, entry: Arc<Entry>, keep: bool, what: What) {
+    pub(super) fn ask_to_store(&mut self, stream: usize, entry: Arc<Entry>, keep: bool, what: What) {
         let ticket = self.disk.next_ticket;
         self.disk.next_ticket += 1;
         self.disk.pending.push_back(Pending { ticket, stream, what });
@@ -277,7 +278,7 @@ impl Core {
         let pending = std::mem::take(&mut self.disk.pending).into_iter();
         let body = |pending: Pending| match pending.what {
             What::Body(delivery, purpose) => Some((pending.stream, delivery, purpose)),
-            What::Call(_) | What::Taken { .. } => None,
+            What::Call(_) | What::Here { .. } => None,
         };
         let mut bodies = Vec::new();
         for (stream, delivery, purpose) in pending.filter_map(body) {
@@ -291,7 +292,7 @@ impl Core {
     pub(super) fn pending(&self) -> impl Iterator<Item = (usize, &Delivery)> {
         self.disk.pending.iter().filter_map(|pending| match &pending.what {
             What::Body(delivery, _) => Some((pending.stream, delivery)),
-            What::Call(_) | What::Taken { .. } => None,
+            What::Call(_) | What::Here { .. } => None,
         })
     }
 

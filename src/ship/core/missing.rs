@@ -1,5 +1,5 @@
-//! A segment of the spool is gone, of which we have bodies in memory: they are not on disk any more. With `--durable`, those
-//! that wait are stored again (`owed`); the others are in a call, or came back to be sent soon.
+//! A segment of the spool is gone, of which we have bodies in memory: they are not on disk any more. With `--durable`, they
+//! are stored again (`owed`), but for those that had come back and are sent soon.
 
 use super::stream::Delivery;
 use super::{Action, Core};

@@ -8,23 +8,45 @@ use crate::spool::wire::EntryId;
 
 impl Core {
     pub(super) fn store_owed(&mut self) {
-        // What was taken back may be on its way there still.
-        let is_first_time = || !self.disk.pending.iter().any(|pending| matches!(pending.what, What::Taken { .. }));
-        if !self.disk.is_owed || self.spilling || !self.disk.is_on() || !is_first_time() {
+        // What was asked for before may be on its way there still.
+        let is_asked = || self.disk.pending.iter().any(|pending| matches!(pending.what, What::Here { .. }));
+        if !self.disk.is_owed || self.spilling || !self.disk.is_on() || is_asked() {
             return;
         }
-        let mut is_owed = false;
+        self.disk.is_owed = false;
+        self.store_owed_calls();
         for index in 0..self.own_streams {
             while let Some(at) = self.first_owed(&self.streams[index]) {
                 if !self.disk_takes(index) {
-                    is_owed = true;
+                    self.disk.is_owed = true;
                     break;
                 }
                 let delivery = self.streams[index].waiting.remove(at).expect("it was found there");
                 self.store(index, delivery, Purpose::Safety);
             }
         }
-        self.disk.is_owed = is_owed;
+    }
+
+    /// In an outage they rest there for long.
+    fn store_owed_calls(&mut self) {
+        let owed: Vec<usize> = (0..self.calls.len())
+            .filter(|slot| {
+                let call = self.calls[*slot].as_ref();
+                call.is_some_and(|call| {
+                    is_in_memory_alone(&call.delivery) && self.may_follow(&self.streams[call.stream], &call.delivery)
+                })
+            })
+            .collect();
+        for slot in owed {
+            let call = self.calls[slot].as_ref().expect("it was found there");
+            let (stream, number, entry) = (call.stream, call.delivery.number, call.delivery.parcel.entry.clone());
+            if self.disk_takes(stream) {
+                let here = What::Here { sum: entry.sum(), safe: Some(number) };
+                self.ask_to_store(stream, entry, true, here);
+            } else {
+                self.disk.is_owed = true;
+            }
+        }
     }
 
     /// Its place among those that wait. A part is sent soon, and its body may be there as a whole.
@@ -42,8 +64,8 @@ impl Core {
                 && stream.disk.storing.iter().all(|number| *number < owed.number))
     }
 
-    /// It was taken back and is stored all the same: then that is where it lies, if it is still here as it was.
-    pub(super) fn is_there_after_all(&mut self, stream: usize, number: u64, id: EntryId) -> bool {
+    /// Stored, while it was here: then that is where it lies, if it is still here as it was.
+    pub(super) fn is_stored_here(&mut self, stream: usize, number: u64, id: EntryId) -> bool {
         let is_it = |other: &&mut Delivery| other.number == number && is_in_memory_alone(other);
         let calls = self.calls.iter_mut().flatten().filter(|call| call.stream == stream);
         let Stream { waiting, disk, .. } = &mut self.streams[stream];

@@ -53,8 +53,8 @@ impl Core {
             let stream = pending.stream;
             let What::Body(delivery, purpose) = &pending.what else { continue };
             let safe = (*purpose == Purpose::Safety).then_some(delivery.number);
-            let taken = What::Taken { sum: delivery.parcel.entry.sum(), safe };
-            if let What::Body(delivery, purpose) = std::mem::replace(&mut pending.what, taken) {
+            let here = What::Here { sum: delivery.parcel.entry.sum(), safe };
+            if let What::Body(delivery, purpose) = std::mem::replace(&mut pending.what, here) {
                 self.disk.pending_bytes -= delivery.parcel.memory_bytes();
                 self.streams[stream].disk.was_not_stored(&delivery, purpose);
                 self.streams[stream].put_back(delivery);

@@ -95,7 +95,9 @@ impl Core {
             let index = self.disk.relieved_next % count;
             self.disk.relieved_next = index + 1;
             let may = (is_short || self.streams[index].presses) && self.disk_takes(index);
-            let at = self.streams[index].next_for_disk().filter(|_| may);
+            let stream = &self.streams[index];
+            // What is there already only leaves.
+            let at = stream.next_for_disk().filter(|at| may || stream.waiting[*at].entry.is_some());
             let Some(delivery) = at.and_then(|at| self.streams[index].waiting.remove(at)) else {
                 idle_rounds += 1;
                 continue;
@@ -134,8 +136,8 @@ impl Core {
         if let What::Body(delivery, purpose) = what {
             self.streams[stream].disk.was_not_stored(&delivery, purpose);
             self.streams[stream].put_back(delivery);
-            self.disk.is_owed = self.is_durable();
         }
+        self.disk.is_owed = self.is_durable();
         if self.disk.refused_why.is_none() || was_silent {
             self.outbox.push_back(Action::Say(Notice::SpoolRefuses { why: why.clone() }));
         }

@@ -72,8 +72,8 @@ impl Core {
         self.disk.used_bytes += bytes;
         let Pending { stream, what, .. } = self.take_first_pending(ticket);
         match what {
-            What::Taken { sum, safe } => {
-                if !safe.is_some_and(|number| self.is_there_after_all(stream, number, id)) {
+            What::Here { sum, safe } => {
+                if !safe.is_some_and(|number| self.is_stored_here(stream, number, id)) {
                     self.stored_in_vain(stream, id, sum);
                 }
             }

@@ -67,8 +67,8 @@ fn what_waits_in_memory_is_stored_again_when_its_segment_is_gone() {
     assert!(desk.act().is_empty() && desk.asked.is_empty());
     desk.hear(Event::Missing { segment: 0 });
     desk.act();
-    // All three were called done, and the two that are in no call are asked for anew.
-    assert_eq!((desk.on_disk().len(), desk.asked.len()), (0, 2));
+    // All three were called done, and are asked for anew.
+    assert_eq!((desk.on_disk().len(), desk.asked.len()), (0, 3));
     assert!(desk.answer("a", ok()).is_empty(), "what follows is on its way to the disk, and not sent before");
     assert_eq!(desk.spool_works_on(), ["b"]);
     assert_eq!(desk.on_disk(), ["b", "c"]);

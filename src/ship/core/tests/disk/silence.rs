@@ -30,14 +30,17 @@ fn a_durable_body_that_is_not_stored_in_time_is_sent_without() {
         (3, 1, 1)
     );
     desk.answer("a", ok());
-    // It answers: what it stored in vain it forgets, what is under way is there after all, and what comes next is stored
-    // first.
+    // It answers: what it stored in vain it forgets, what is under way is there after all or now, and what comes next is
+    // stored first.
     assert_eq!(desk.spool_works_on(), [""; 0]);
-    assert_eq!((desk.on_disk(), desk.times_said("the spool takes bodies again")), (vec!["b".to_owned()], 1));
+    assert_eq!(
+        (desk.on_disk(), desk.times_said("the spool takes bodies again")),
+        (vec!["b".to_owned(), "c".into()], 1)
+    );
     desk.offer(0, ["d"]);
     assert_eq!(desk.sent.len(), 2);
     desk.spool_works_on();
-    assert_eq!((desk.sent.len(), desk.on_disk()), (3, vec!["b".to_owned(), "d".to_owned()]));
+    assert_eq!((desk.sent.len(), desk.on_disk()), (3, vec!["b".to_owned(), "c".into(), "d".into()]));
     for name in ["b", "c", "d"] {
         desk.answer(name, ok());
     }
@@ -63,10 +66,25 @@ fn what_waits_when_a_silence_ends_is_durable_then() {
         for left in (0..7).rev() {
             let next = desk.sent[0].1.clone();
             desk.answer(&next, ok());
+            desk.spool_works_on();
             assert_eq!(desk.on_disk().len(), left);
         }
         assert_eq!(desk.delivered(0), 7);
     }
+}
+
+#[test]
+fn what_was_taken_back_beyond_its_place_in_memory_leaves_it_and_others_follow() {
+    let mut desk = Desk::new(1, with_disk(1, 1, true));
+    for _ in 0..WAITING_BODIES_PER_STREAM_MAX + 3 {
+        desk.offer(0, ["x"]);
+    }
+    desk.pass(SPOOL_ANSWER_WAIT);
+    assert!(!desk.core.accepts(0, false));
+    desk.spool_works_on();
+    assert_eq!(desk.core.streams[0].waiting.len(), WAITING_BODIES_PER_STREAM_MAX);
+    assert!(desk.core.accepts(0, false), "what comes now is safer on disk than in its ring");
+    desk.check_disk();
 }
 
 #[test]
@@ -80,9 +98,31 @@ fn what_a_disk_refused_is_durable_once_it_takes_bodies_again() {
     assert_eq!(desk.act(), ["a"]);
     assert_eq!((desk.on_disk(), desk.asked.len()), (vec![], 0));
     desk.pass(SPOOL_RETRY);
-    // One is asked for, and when that is taken, the rest. The one in a call is not.
+    // The one in a call is asked for, and when that is taken, the rest.
     desk.spool_works_on();
-    assert_eq!(desk.on_disk(), ["b", "c"]);
+    assert_eq!(desk.on_disk(), ["a", "b", "c"]);
+    for name in ["a", "b", "c"] {
+        desk.answer(name, ok());
+        desk.check_disk();
+    }
+    assert_eq!(desk.on_disk(), [""; 0]);
+}
+
+#[test]
+fn what_is_stored_while_its_call_is_answered_is_stored_in_vain() {
+    let mut desk = Desk::new(1, with_disk(1, 1, true));
+    desk.offer(0, ["a"]);
+    let Some(Request::Store { ticket, .. }) = desk.asked.pop_front() else { panic!("nothing is asked") };
+    desk.hear(Event::Refused { ticket, why: Refusal::Full("no".into()) });
+    assert_eq!(desk.act(), ["a"]);
+    desk.pass(SPOOL_RETRY);
+    assert_eq!(desk.asked.len(), 1);
+    desk.answer("a", ok());
+    desk.core.drain(desk.now);
+    assert!(desk.core.is_empty(desk.now), "nobody waits for it");
+    desk.spool_works_on();
+    assert_eq!((desk.on_disk(), desk.delivered(0)), (vec![], 1));
+    desk.check_disk();
 }
 
 #[test]
