@@ -114,6 +114,8 @@ pub struct Core {
     /// The next free place is the backlog's.
     backlog_turn: bool,
     held_bytes: usize,
+    /// What our own streams leave of their shares of the limit: see `room`.
+    shares_left: usize,
     draining: bool,
     /// Nothing is sent any more: what is here goes to the disk.
     spilling: bool,
@@ -147,6 +149,7 @@ impl Core {
             turns: [0; 2],
             backlog_turn: false,
             held_bytes: 0,
+            shares_left: 0,
             draining: false,
             spilling: false,
             throttling_said: false,
@@ -156,6 +159,7 @@ impl Core {
             let group = core.group_of(&address);
             core.streams.push(Stream::new(address, group));
         }
+        core.hold_nothing();
         core
     }
 
@@ -224,9 +228,9 @@ impl Core {
         for (index, stream) in self.streams.iter_mut().enumerate() {
             stream.return_suspects();
             held.extend(stream.waiting.drain(..).chain(stream.backlog.drain(..)).map(|delivery| (index, delivery)));
-            (stream.in_flight, stream.held_bytes) = (0, 0);
+            stream.in_flight = 0;
         }
-        self.held_bytes = 0;
+        self.hold_nothing();
         for (stream, delivery) in held {
             if self.stays_on_disk(&delivery) {
                 self.left_on_disk(stream, &delivery);
@@ -311,16 +315,6 @@ impl Core {
         let resting = streams.flat_map(|(_, stream)| stream.resting());
         let pending = self.pending().filter(|(stream, _)| of(*stream)).map(|(_, delivery)| delivery);
         calls.chain(resting).chain(pending).fold(Count::default(), |sum, delivery| sum + delivery.parcel.held())
-    }
-
-    fn hold_bytes(&mut self, stream: usize, bytes: usize) {
-        self.held_bytes += bytes;
-        self.streams[stream].held_bytes += bytes;
-    }
-
-    fn free_bytes(&mut self, stream: usize, bytes: usize) {
-        self.held_bytes -= bytes;
-        self.streams[stream].held_bytes -= bytes;
     }
 }
 

@@ -204,13 +204,15 @@ impl Pump {
             self.discard(index, reason, now);
             return true;
         }
-        if !self.accepts(index) {
+        // The cheap questions first: of many streams, most have nothing to do.
+        let own_bytes = self.feeds[index].open_bytes();
+        let wants_visit = self.feeds[index].wants_visit(now.mono);
+        if !(wants_visit || own_bytes > 0) || !self.accepts(index) {
             return false;
         }
         let mut finished = None;
         let mut worked = false;
-        let own_bytes = self.feeds[index].open_bytes();
-        if self.core.has_room(index, Open { own_bytes, all_bytes }) && self.feeds[index].wants_visit(now.mono) {
+        if wants_visit && self.core.has_room(index, Open { own_bytes, all_bytes }) {
             finished = self.visit(index, now);
             worked = true;
         }

@@ -1,8 +1,10 @@
 //! When a stream's ring is worth a visit: on its first byte after a silence, then for every quarter of a ring, or when
-//! the linger is over, and never once per read. Pure.
+//! the linger is over, and never once per read. A small ring is visited for half of that, where ship is awake for another's
+//! sake: then many of them become worth it together, and not each in a wake-up of its own. Pure.
 
 use std::time::{Duration, Instant};
 
+use crate::limits::RING_BYTES_EARLY_MAX;
 use crate::ring::Drainer;
 
 pub struct Visits {
@@ -11,8 +13,10 @@ pub struct Visits {
     due: Option<Instant>,
     /// The stream position up to which the ring was filled at the last visit.
     seen: u64,
-    /// The stream position at which the next visit is worth it.
+    /// The stream position at which the next visit is worth a wake-up.
     visit_at: u64,
+    /// At which it is worth it for one who is awake.
+    early_at: u64,
 }
 
 /// What a visit left behind.
@@ -29,7 +33,7 @@ pub enum Left {
 
 impl Visits {
     pub fn new(linger: Duration) -> Visits {
-        Visits { linger, due: None, seen: 0, visit_at: 1 }
+        Visits { linger, due: None, seen: 0, visit_at: 1, early_at: 1 }
     }
 
     pub fn due(&self) -> Option<Instant> {
@@ -53,7 +57,7 @@ impl Visits {
     }
 
     pub fn wanted(&self, ring: &Drainer, now: Instant) -> bool {
-        self.is_due(now) || ring.filled() >= self.visit_at || ring.ended()
+        self.is_due(now) || ring.filled() >= self.early_at || ring.ended()
     }
 
     /// Bytes came since the last visit.
@@ -72,7 +76,7 @@ impl Visits {
         self.seen = seen;
         match left {
             Left::More => {
-                self.visit_at = seen;
+                self.visit_from(seen);
                 // A new batch may be open: should there be no room to go on with it, it is due all the same.
                 self.due.get_or_insert(now + self.linger);
             }
@@ -80,7 +84,7 @@ impl Visits {
             Left::Partial if grown => self.open(capacity, now),
             Left::Partial | Left::Nothing => {
                 self.due = None;
-                self.visit_at = seen + 1;
+                self.visit_from(seen + 1);
             }
         }
     }
@@ -88,19 +92,31 @@ impl Visits {
     /// What was open is gone; what the ring holds is to be looked at when there is room for it.
     pub fn cut(&mut self) {
         self.due = None;
-        self.visit_at = self.seen;
+        self.visit_from(self.seen);
     }
 
     /// The ring was emptied when it was filled up to `seen`: what is open keeps its due, and a marker gets one.
     pub fn discarded(&mut self, seen: u64, capacity: usize, now: Instant) {
         self.seen = seen;
         self.due.get_or_insert(now + self.linger);
-        self.visit_at = seen + capacity as u64 / 4;
+        self.visit_after_growth(capacity);
     }
 
     fn open(&mut self, capacity: usize, now: Instant) {
         self.due = self.due.filter(|due| *due > now).or(Some(now + self.linger));
-        self.visit_at = self.seen + capacity as u64 / 4;
+        self.visit_after_growth(capacity);
+    }
+
+    fn visit_from(&mut self, position: u64) {
+        (self.visit_at, self.early_at) = (position, position);
+    }
+
+    fn visit_after_growth(&mut self, capacity: usize) {
+        let growth = capacity as u64 / 4;
+        self.visit_at = self.seen + growth;
+        // Of a large ring half as much is less than a body: it would find fewer of them in pairs.
+        let early = if capacity <= RING_BYTES_EARLY_MAX { growth / 2 } else { growth };
+        self.early_at = self.seen + early;
     }
 }
 
@@ -124,6 +140,20 @@ mod tests {
         assert_eq!((visits.visit_at, visits.due), (1034 + 1024, Some(start + LINGER)));
         visits.visited(1034, RING, Left::Nothing, start + LINGER);
         assert_eq!((visits.visit_at, visits.due), (1035, None));
+    }
+
+    #[test]
+    fn half_the_growth_is_worth_it_for_one_who_is_awake_where_the_ring_is_small() {
+        let start = clock::now();
+        let mut visits = Visits::new(LINGER);
+        assert_eq!(visits.early_at, 1);
+        visits.visited(10, RING_BYTES_EARLY_MAX, Left::Open, start);
+        let growth = RING_BYTES_EARLY_MAX as u64 / 4;
+        assert_eq!((visits.early_at, visits.visit_at), (10 + growth / 2, 10 + growth));
+        visits.visited(20, 2 * RING_BYTES_EARLY_MAX, Left::Open, start);
+        assert_eq!((visits.early_at, visits.visit_at), (20 + growth * 2, 20 + growth * 2));
+        visits.cut();
+        assert_eq!((visits.early_at, visits.visit_at), (20, 20));
     }
 
     #[test]

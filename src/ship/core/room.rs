@@ -50,9 +50,7 @@ impl Core {
             return held < self.limit() || !self.disk.has_pending();
         }
         // As on disk: of a half every stream has its share to itself, and the rest anyone may fill.
-        let share = self.limit() / 2 / self.own_streams;
-        let left = self.streams[..self.own_streams].iter().map(|other| share.saturating_sub(other.held_bytes));
-        is_quiet(share) || held + left.sum::<usize>() + BODY_BYTES_MAX <= self.limit()
+        is_quiet(self.share_of_limit()) || held + self.shares_left + BODY_BYTES_MAX <= self.limit()
     }
 
     /// Whether the stream's ring presses: more than half of it is occupied.
@@ -88,5 +86,43 @@ impl Core {
 
     pub(super) fn share(&self) -> usize {
         self.bound() / self.own_streams
+    }
+
+    fn share_of_limit(&self) -> usize {
+        self.limit() / 2 / self.own_streams.max(1)
+    }
+
+    // `shares_left` is kept, not summed up: it is asked for wherever a ring presses, and there may be many streams.
+
+    pub(super) fn hold_bytes(&mut self, stream: usize, bytes: usize) {
+        self.held_bytes += bytes;
+        self.set_held_bytes(stream, self.streams[stream].held_bytes + bytes);
+    }
+
+    pub(super) fn free_bytes(&mut self, stream: usize, bytes: usize) {
+        self.held_bytes -= bytes;
+        self.set_held_bytes(stream, self.streams[stream].held_bytes - bytes);
+    }
+
+    fn set_held_bytes(&mut self, stream: usize, bytes: usize) {
+        let before = std::mem::replace(&mut self.streams[stream].held_bytes, bytes);
+        if stream < self.own_streams {
+            let share = self.share_of_limit();
+            self.shares_left = self.shares_left + share.saturating_sub(bytes) - share.saturating_sub(before);
+        }
+    }
+
+    pub(super) fn hold_nothing(&mut self) {
+        self.held_bytes = 0;
+        self.streams.iter_mut().for_each(|stream| stream.held_bytes = 0);
+        self.shares_left = self.share_of_limit() * self.own_streams;
+    }
+
+    /// As it would be summed up.
+    #[cfg(test)]
+    pub(super) fn assert_shares_left(&self) {
+        let (share, own) = (self.share_of_limit(), &self.streams[..self.own_streams]);
+        let left = own.iter().map(|stream| share.saturating_sub(stream.held_bytes)).sum::<usize>();
+        assert_eq!(self.shares_left, left);
     }
 }

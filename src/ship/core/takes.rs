@@ -57,10 +57,13 @@ impl Core {
     /// May a finished body of this stream go to the disk? Not before others that wait for that, and a strict one not
     /// while another waits in memory for those that are there.
     pub(super) fn disk_takes_next(&self, stream: usize) -> bool {
+        if !self.disk_takes(stream) {
+            return false;
+        }
         let own = &self.streams[stream];
         let is_strict = self.options.stream_window == 1 || own.waiting.iter().any(|other| other.parcel.entry.serial);
         let waits = is_strict && own.waiting.front().is_some_and(|other| is_behind_disk(own, other));
-        self.disk_takes(stream) && !waits && own.next_for_disk().is_none()
+        !waits && own.next_for_disk().is_none()
     }
 
     /// What an offered body is to go to the disk for. None: it stays in memory.

@@ -235,6 +235,7 @@ impl Rig {
         assert_eq!(core.is_empty(self.now), alive == 0);
         assert_eq!(core.held_bytes, held.iter().map(|delivery| delivery.parcel.memory_bytes()).sum::<usize>());
         assert_eq!(core.held_bytes, core.streams.iter().map(|stream| stream.held_bytes).sum::<usize>());
+        core.assert_shares_left();
         for (index, stream) in core.streams.iter().enumerate() {
             let in_flight = core.calls.iter().flatten().filter(|call| call.stream == index).count();
             assert_eq!(in_flight, stream.in_flight);

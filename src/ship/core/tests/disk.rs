@@ -160,6 +160,7 @@ impl Desk {
         assert_eq!(self.core.adopted_ledger().imbalance(), None);
         let held: usize = self.core.streams.iter().map(|stream| stream.held_bytes).sum();
         assert_eq!(self.core.held_bytes, held);
+        self.core.assert_shares_left();
     }
 
     /// What is counted as being on disk is there, or is asked to be stored.
