@@ -89,6 +89,7 @@ impl Slot {
     /// The read of this pipe. Where it goes to is decided here: ship may be gone by the time it is done.
     pub fn read(&mut self, token: u32) -> Option<Read<'_>> {
         self.leave_ring_if_abandoned();
+        self.filler.rewind();
         let buffer = if self.spare.is_empty() { self.filler.vacant() } else { &mut self.spare[..] };
         Some(Read { token, fd: self.reader.as_ref()?.as_fd(), buffer })
     }

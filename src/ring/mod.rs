@@ -74,6 +74,12 @@ impl Filler {
         self.fill.vacant()
     }
 
+    /// Before a read: a ring that ship has emptied begins at the start of its memory again, which is in the caches, and the
+    /// rest of it is never touched. Not between `vacant` and `publish`.
+    pub fn rewind(&mut self) {
+        self.fill.rewind();
+    }
+
     /// Hands `bytes` that were read at `wall_ms` into the vacant slice to ship, and wakes it if it waits for them.
     pub fn publish(&mut self, bytes: usize, wall_ms: i64) {
         if self.last_mark_ms != Some(wall_ms) {

@@ -1,11 +1,14 @@
 //! A byte ring whose memory is mapped twice, back to back, so that its occupied and its vacant part are each ONE slice
-//! wherever they wrap. The indices are `ringbuf`'s; only the memory and the joined slices are ours.
+//! wherever they wrap. The indices are `ringbuf`'s; only the memory and the joined slices are ours. So is where an index
+//! lies in the memory: an empty ring may begin at the memory's start again, so that one that is emptied early does not walk
+//! through all of it.
 
 use std::ffi::c_void;
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ringbuf::storage::Storage;
 use ringbuf::traits::{Observer, Raw};
@@ -21,15 +24,18 @@ pub fn byte_ring(capacity: usize) -> io::Result<(FillEnd, DrainEnd)> {
     let base = mirror.base;
     // SAFETY: both indices are zero, so no item counts as initialised, and the storage's length is not zero.
     let ring = Arc::new(unsafe { Shared::from_raw_parts(mirror, 0, 0) });
+    let shift = Arc::new(AtomicUsize::new(0));
     Ok((
-        FillEnd { ring: CachingProd::new(ring.clone()), base, capacity },
-        DrainEnd { ring: CachingCons::new(ring), base, capacity },
+        FillEnd { ring: CachingProd::new(ring.clone()), shift: shift.clone(), base, capacity },
+        DrainEnd { ring: CachingCons::new(ring), shift, base, capacity },
     ))
 }
 
 /// The writing end. `vacant` is what `publish` may then take from.
 pub struct FillEnd {
     ring: CachingProd<Arc<Shared>>,
+    /// Added to an index it gives a place. Only `rewind` changes it.
+    shift: Arc<AtomicUsize>,
     base: NonNull<u8>,
     capacity: usize,
 }
@@ -37,6 +43,7 @@ pub struct FillEnd {
 /// The reading end. `occupied` is what `release` may then give back.
 pub struct DrainEnd {
     ring: CachingCons<Arc<Shared>>,
+    shift: Arc<AtomicUsize>,
     base: NonNull<u8>,
     capacity: usize,
 }
@@ -60,12 +67,22 @@ impl FillEnd {
     pub fn vacant(&mut self) -> &mut [u8] {
         let vacant = self.ring.vacant_len();
         // The indices run modulo twice the capacity; the mirror makes every start below the capacity valid.
-        let start = self.ring.write_index() & (self.capacity - 1);
+        let start = place(self.ring.write_index(), &self.shift, self.capacity);
         assert!(vacant <= self.capacity);
         // SAFETY: start < capacity and vacant <= capacity, so the slice lies in the 2 * capacity bytes that `base` has
         // provenance over; the memory came zeroed from the kernel. The drain end stays out of it: it only touches
         // bytes between the read and the write index, and only `publish` (which needs &mut self) moves the latter.
         unsafe { std::slice::from_raw_parts_mut(self.base.as_ptr().add(start), vacant) }
+    }
+
+    /// If the ring is empty, what is vacant begins at the start of its memory: what was touched before is touched again.
+    /// Not between `vacant` and `publish`: the bytes would be elsewhere.
+    pub fn rewind(&mut self) {
+        if self.ring.vacant_len() == self.capacity {
+            // The drain end has given everything back, which it did after its last look: it looks at no byte before the
+            // next `publish`, whose release makes this store visible to it.
+            self.shift.store(self.ring.write_index().wrapping_neg(), Ordering::Relaxed);
+        }
     }
 
     /// Hands the first `bytes` of the last `vacant` slice over to the drain end.
@@ -88,11 +105,12 @@ impl DrainEnd {
     /// All that is filled, as one slice.
     pub fn occupied(&self) -> &[u8] {
         let occupied = self.ring.occupied_len();
-        let start = self.ring.read_index() & (self.capacity - 1);
+        let start = place(self.ring.read_index(), &self.shift, self.capacity);
         assert!(occupied <= self.capacity);
         // SAFETY: start < capacity and occupied <= capacity, so the slice lies in the 2 * capacity bytes that `base` has
         // provenance over. The fill end stays out of it: it only touches bytes beyond the write index up to the read
-        // index, and only `release` (which needs &mut self) moves the latter.
+        // index, and only `release` (which needs &mut self) moves the latter. While there is one occupied byte, `rewind`
+        // leaves the shift alone; and the shift that this byte was written with was stored before it was published.
         unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(start), occupied) }
     }
 
@@ -102,6 +120,11 @@ impl DrainEnd {
         // SAFETY: `bytes` is at most what is occupied (asserted); bytes need no drop.
         unsafe { self.ring.advance_read_index(bytes) };
     }
+}
+
+/// Below `capacity`, which is a power of two.
+fn place(index: usize, shift: &AtomicUsize, capacity: usize) -> usize {
+    index.wrapping_add(shift.load(Ordering::Relaxed)) & (capacity - 1)
 }
 
 /// The memory: `capacity` bytes, mapped twice in a row.
@@ -189,6 +212,27 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_ring_begins_at_the_start_of_its_memory_again_and_one_with_a_byte_stays_where_it_is() {
+        let (mut fill, mut drain) = byte_ring(CAPACITY).unwrap();
+        let start = fill.vacant().as_ptr();
+        for lap in 0..5 {
+            fill.vacant()[..4].copy_from_slice(b"abcd");
+            fill.publish(4);
+            fill.rewind();
+            assert_eq!(drain.occupied(), b"abcd", "lap {lap}");
+            drain.release(3);
+            fill.rewind();
+            assert_eq!(drain.occupied(), b"d");
+            fill.publish(CAPACITY - 5);
+            drain.release(CAPACITY - 4);
+            assert_ne!(fill.vacant().as_ptr(), start);
+            fill.rewind();
+            assert_eq!(fill.vacant().as_ptr(), start);
+            assert_eq!((fill.vacant().len(), drain.occupied().len()), (CAPACITY, 0));
+        }
+    }
+
+    #[test]
     #[should_panic(expected = "not vacant")]
     fn publishing_more_than_is_vacant_panics() {
         let (mut fill, _drain) = byte_ring(CAPACITY).unwrap();
@@ -202,6 +246,7 @@ mod tests {
         let writer = std::thread::spawn(move || {
             let mut next = 0u64;
             while next < total {
+                fill.rewind();
                 let vacant = fill.vacant();
                 let count = vacant.len().min(7_919).min((total - next) as usize);
                 for (offset, byte) in vacant[..count].iter_mut().enumerate() {

@@ -82,6 +82,7 @@ impl Child {
             self.write_line(truth);
         }
         let most = self.random.usize(1..=self.profile.chunk_bytes);
+        self.filler.rewind();
         let vacant = self.filler.vacant();
         let bytes = most.min(vacant.len()).min(self.pipe.len() - self.piped);
         vacant[..bytes].copy_from_slice(&self.pipe[self.piped..self.piped + bytes]);

@@ -192,14 +192,16 @@ fn a_full_batch_goes_at_once_and_no_visit_begins_the_next() {
 }
 
 #[test]
-fn a_quarter_of_a_ring_is_worth_a_visit_before_the_linger_is_over() {
+fn a_quarter_of_a_ring_is_worth_a_visit_before_the_linger_is_over_and_an_eighth_if_one_is_awake() {
     let mut rig = Rig::new(RING_BYTES);
     rig.put(b"one\n");
     rig.work();
-    rig.put(&b"b\n".repeat(RING_BYTES / 8 - 1));
+    rig.put(&b"b\n".repeat(RING_BYTES / 16 - 1));
     assert!(!rig.feed.wants_visit(rig.now.mono));
     rig.put(b"c\n");
-    assert!(rig.feed.wants_visit(rig.now.mono) && !rig.feed.may_sleep());
+    assert!(rig.feed.wants_visit(rig.now.mono) && rig.feed.may_sleep());
+    rig.put(&b"d\n".repeat(RING_BYTES / 16));
+    assert!(!rig.feed.may_sleep());
     assert!(rig.work().is_empty());
     assert_eq!(rig.feed.held(), Count::new(RING_BYTES as u64 / 8 + 1, RING_BYTES as u64 / 4 + 4));
 }
