@@ -144,7 +144,7 @@ pub fn oddities(preset: &Preset, wishes: &[Wish]) -> Vec<String> {
 }
 
 /// Of each process whose lines are not sent, what becomes of them and why.
-pub fn notes(wishes: &[Wish], is_copied: bool) -> Vec<String> {
+pub fn notes(wishes: &[Wish], are_all_copied: bool) -> Vec<String> {
     let note = |wish: &Wish| {
         let (what, how) = match wish.unwanted? {
             Why::NoGroup => (GROUP, "is not set"),
@@ -153,7 +153,7 @@ pub fn notes(wishes: &[Wish], is_copied: bool) -> Vec<String> {
         };
         let name = &wish.name.as_ref()?.value;
         let part = PARTS.iter().find(|part| part.prefix == name)?;
-        let fate = if is_copied { "go to stdout only" } else { "are read and discarded" };
+        let fate = if wish.is_copied(are_all_copied) { "go to stdout only" } else { "are read and discarded" };
         Some(format!("{name}: lines {fate}: {} {how}", part.variable(what)))
     };
     wishes.iter().filter_map(note).collect()

@@ -107,6 +107,11 @@ impl Wish {
         }
     }
 
+    /// To stdout: where all are, and what has no other place, as in the service's local mode.
+    pub fn is_copied(&self, are_all: bool) -> bool {
+        are_all || self.unwanted == Some(Why::NoGroup)
+    }
+
     /// Says what is to happen to its lines, which in a file nothing does: the keys that were set.
     pub fn treats_lines(&self) -> impl Iterator<Item = &'static str> {
         let set = [

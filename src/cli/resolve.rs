@@ -124,7 +124,6 @@ fn plan(arguments: RunArguments, named: Named) -> Result<Plan, Refusal> {
     }
     let groups = groups(&arguments, &destination, &wishes, &names)?;
     let when_full = room::when_full(&arguments, &destination);
-    let tee = arguments.tee || wishes.iter().any(|wish| wish.unwanted == Some(Why::NoGroup));
     let idle =
         arguments.preset.iter().flat_map(|preset| mwaa::oddities(preset, &wishes)).chain(idle_plogs(&plogs, &wishes));
     Ok(Plan {
@@ -133,7 +132,7 @@ fn plan(arguments: RunArguments, named: Named) -> Result<Plan, Refusal> {
             .chain(idle)
             .chain(idle_metrics(&arguments, &destination, &wishes))
             .collect(),
-        notes: if into_files(&destination) { Vec::new() } else { mwaa::notes(&wishes, tee) },
+        notes: if into_files(&destination) { Vec::new() } else { mwaa::notes(&wishes, arguments.tee) },
         spool: spool.filter(|_| matches!(destination, Destination::CloudWatch(_))),
         ring_bytes: memory.ring_bytes,
         destination,
@@ -151,7 +150,6 @@ fn plan(arguments: RunArguments, named: Named) -> Result<Plan, Refusal> {
         engine: engine(&arguments),
         drain_timeout: arguments.drain_timeout,
         eof_grace: arguments.eof_grace,
-        tee,
         // Nobody would write there.
         plogs: plogs.value && wishes.iter().any(|wish| !wish.health.is_empty()),
         report: arguments.report,
@@ -162,7 +160,10 @@ fn plan(arguments: RunArguments, named: Named) -> Result<Plan, Refusal> {
             .zip(names)
             .zip(streams)
             .zip(groups)
-            .map(|(((wish, name), stream), group)| child(wish, name, stream, group, &mut masks))
+            .map(|(((wish, name), stream), group)| {
+                let tee = wish.is_copied(arguments.tee);
+                Child { tee, ..child(wish, name, stream, group, &mut masks) }
+            })
             .collect(),
     })
 }
@@ -179,6 +180,7 @@ fn child(wish: Wish, name: String, stream: String, group: Option<Group>, masks: 
         essential: wish.essential.value,
         timeout,
         health: wish.health.into_iter().map(|condition| condition.value).collect(),
+        tee: false,
         treatment,
     }
 }

@@ -35,11 +35,12 @@ pub fn memory(arguments: &RunArguments, processes: &[processes::Wish]) -> Result
     let (children, joins) = (processes.len(), processes.iter().any(|process| process.join.value));
     let max = arguments.memory_max.unwrap_or(DEFAULT_MEMORY);
     within("--memory-max", max, MEMORY_BYTES_MIN as u64, MEMORY_BYTES_MAX as u64)?;
-    let tee_bytes = if arguments.tee { TEE_CHUNKS_MAX * TEE_CHUNK_BYTES_MAX } else { 0 };
+    let tee = processes.iter().any(|process| process.is_copied(arguments.tee));
+    let tee_bytes = if tee { TEE_CHUNKS_MAX * TEE_CHUNK_BYTES_MAX } else { 0 };
     let wish = Wish { children, joins, tee_bytes, ring_bytes_min: RING_BYTES_MIN.max(rustix::param::page_size()) };
     divide(max.as_u64() as usize, wish).ok_or_else(|| {
         let least = ByteSize::b(least(wish) as u64);
-        let tee = if arguments.tee { " and --tee" } else { "" };
+        let tee = if tee { " and --tee" } else { "" };
         Refusal::usage(format!("--memory-max: {max} is too little for {children} commands{tee}; {least} is enough"))
     })
 }

@@ -22,9 +22,9 @@ use crate::limits::{TEE_CHUNK_BYTES_MAX, TEE_CHUNKS_MAX};
 pub struct Tee {
     chunks: SyncSender<Vec<u8>>,
     counts: Arc<Counts>,
-    /// Of each stream what has no newline yet. Of a single stream nothing is held back: a prompt shows at once. Unless
-    /// others write to stdout, too.
-    unfinished: Vec<Vec<u8>>,
+    /// Of each stream what has no newline yet; None: it is not copied.
+    unfinished: Vec<Option<Vec<u8>>>,
+    /// Of a single stream nothing is held back: a prompt shows at once. Unless others write to stdout, too.
     has_others: bool,
 }
 
@@ -70,9 +70,9 @@ pub struct TeeWriter {
     counts: Arc<Counts>,
 }
 
-/// Without a thread nothing is copied, and all of it counts as dropped.
-pub fn start(streams: usize) -> (Tee, TeeWriter) {
-    let (tee, receiver) = tee(streams);
+/// Of each stream whether it is copied. Without a thread nothing is, and all of it counts as dropped.
+pub fn start(are_copied: impl Iterator<Item = bool>) -> (Tee, TeeWriter) {
+    let (tee, receiver) = tee(are_copied);
     let counts = tee.counts.clone();
     let writing = counts.clone();
     let thread = std::thread::Builder::new().name("pump-tee".into()).spawn(move || {
@@ -86,9 +86,11 @@ pub fn start(streams: usize) -> (Tee, TeeWriter) {
     (tee, TeeWriter { thread: thread.ok(), counts })
 }
 
-fn tee(streams: usize) -> (Tee, Receiver<Vec<u8>>) {
+fn tee(are_copied: impl Iterator<Item = bool>) -> (Tee, Receiver<Vec<u8>>) {
     let (chunks, receiver) = sync_channel(TEE_CHUNKS_MAX);
-    (Tee { chunks, counts: Arc::default(), unfinished: vec![Vec::new(); streams], has_others: false }, receiver)
+    let unfinished: Vec<_> = are_copied.map(|is_copied| is_copied.then(Vec::new)).collect();
+    let has_others = unfinished.iter().flatten().count() > 1;
+    (Tee { chunks, counts: Arc::default(), unfinished, has_others }, receiver)
 }
 
 /// Straight to the descriptor: Rust's own stdout would hold the end of a line back.
@@ -157,10 +159,10 @@ impl Tee {
 
     /// Copies what a stream wrote next, wherever that begins and ends.
     pub fn copy(&mut self, stream: usize, bytes: &[u8]) {
-        if self.unfinished.len() == 1 && !self.has_others {
+        if self.unfinished[stream].is_some() && !self.has_others {
             return self.send(bytes);
         }
-        let mut held = std::mem::take(&mut self.unfinished[stream]);
+        let Some(mut held) = self.unfinished[stream].take() else { return };
         let (lines, rest) = bytes.split_at(memrchr(b'\n', bytes).map_or(0, |newline| newline + 1));
         if held.is_empty() {
             self.send(lines);
@@ -174,16 +176,18 @@ impl Tee {
             self.send(&held);
             held.clear();
         }
-        self.unfinished[stream] = held;
+        self.unfinished[stream] = Some(held);
     }
 
     /// The stream has ended: its last line may have no newline, but what follows on stdout is another child's.
     pub fn end(&mut self, stream: usize) {
-        let mut held = std::mem::take(&mut self.unfinished[stream]);
+        let Some(mut held) = self.unfinished[stream].take() else { return };
         if !held.is_empty() {
             held.push(b'\n');
             self.send(&held);
+            held.clear();
         }
+        self.unfinished[stream] = Some(held);
     }
 
     /// In chunks of whole lines where lines are no longer than a chunk: one that does not fit is dropped whole.
@@ -239,7 +243,7 @@ mod tests {
 
     #[test]
     fn of_several_streams_only_whole_lines_are_copied() {
-        let (mut tee, receiver) = tee(2);
+        let (mut tee, receiver) = tee([true; 2].into_iter());
         tee.copy(0, b"one\ntw");
         tee.copy(1, b"eins\n");
         tee.copy(0, b"o");
@@ -253,17 +257,22 @@ mod tests {
     }
 
     #[test]
-    fn of_one_stream_everything_is_copied_as_it_is_and_at_once() {
-        let (mut tee, receiver) = tee(1);
-        tee.copy(0, b"prompt> ");
+    fn of_one_stream_everything_is_copied_as_it_is_and_at_once_and_nothing_of_one_that_is_not_to_be() {
+        let (mut tee, receiver) = tee([false, true].into_iter());
+        tee.copy(0, b"elsewhere\n");
+        tee.copy(1, b"prompt> ");
         assert_eq!(receiver.try_recv().unwrap(), b"prompt> ");
+        tee.copy(0, b"without an end");
         tee.end(0);
+        tee.end(1);
+        let counts = tee.counts.clone();
         assert!(sent(tee, &receiver).is_empty());
+        assert_eq!(counts.came_bytes.load(Ordering::Relaxed), 8);
     }
 
     #[test]
     fn lines_of_our_own_stand_between_those_of_a_single_stream() {
-        let (mut tee, receiver) = tee(1);
+        let (mut tee, receiver) = tee([true; 1].into_iter());
         let lines = tee.lines();
         tee.copy(0, b"one\ntw");
         lines.send("own\n");
@@ -274,7 +283,7 @@ mod tests {
 
     #[test]
     fn chunks_end_with_a_line_and_what_does_not_fit_is_counted() {
-        let (mut tee, receiver) = tee(1);
+        let (mut tee, receiver) = tee([true; 1].into_iter());
         let line = [&[b'x'; 999][..], b"\n"].concat();
         let lines_per_chunk = TEE_CHUNK_BYTES_MAX / line.len();
         let lines = lines_per_chunk * TEE_CHUNKS_MAX + 7;
@@ -287,7 +296,7 @@ mod tests {
 
     #[test]
     fn what_is_held_back_when_nobody_ends_a_stream_is_copied_or_counted() {
-        let (mut tee, receiver) = tee(2);
+        let (mut tee, receiver) = tee([true; 2].into_iter());
         tee.copy(0, b"one\ntw");
         let counts = tee.counts.clone();
         assert_eq!(sent(tee, &receiver).concat(), b"one\ntw\n");
@@ -296,12 +305,12 @@ mod tests {
 
     #[test]
     fn a_line_longer_than_a_chunk_is_not_held_for_ever() {
-        let (mut tee, receiver) = tee(2);
+        let (mut tee, receiver) = tee([true; 2].into_iter());
         let piece = vec![b'x'; TEE_CHUNK_BYTES_MAX];
         tee.copy(1, &piece);
         assert!(receiver.try_recv().is_err());
         tee.copy(1, &piece);
-        assert!(tee.unfinished[1].is_empty());
+        assert_eq!(tee.unfinished[1], Some(Vec::new()));
         assert_eq!(sent(tee, &receiver).concat().len(), 2 * TEE_CHUNK_BYTES_MAX);
     }
 }

@@ -51,7 +51,6 @@ pub struct Plan {
     pub engine: EngineWish,
     pub drain_timeout: Duration,
     pub eof_grace: Duration,
-    pub tee: bool,
     /// What health comes to is told on stdout, in the lines that the service Amazon MWAA reads.
     pub plogs: bool,
     pub report: Option<PathBuf>,
@@ -75,6 +74,8 @@ pub struct Child {
     pub timeout: Option<Duration>,
     /// What else must hold while it runs.
     pub health: Vec<Condition>,
+    /// Its lines are copied to stdout.
+    pub tee: bool,
     /// What its lines go through.
     pub treatment: Treatment,
 }
@@ -115,6 +116,11 @@ pub enum EngineWish {
 }
 
 impl Plan {
+    /// Of any child.
+    fn tee(&self) -> bool {
+        self.children.iter().any(|child| child.tee)
+    }
+
     /// The intake waits on a pipe per child, and its bell.
     fn wanted(&self) -> probe::Wanted {
         probe::Wanted { descriptors: self.children.len() + 1, files: self.spool.is_some() }
@@ -160,7 +166,7 @@ pub fn run(mut plan: Plan) -> Result<u8, Refusal> {
         tee_dropped: outcome.tee_dropped,
         messages_lost: messages.lost(),
     };
-    tell(&report, plan.tee);
+    tell(&report, plan.tee());
     if let (Some(spool), true) = (&plan.spool, report.total().spooled != Count::default()) {
         let place = spool.directory.display();
         tracing::info!(

@@ -75,9 +75,10 @@ impl Pump {
     /// The children run already, so no thread that cannot be had may end them: what it would have done is left out, and
     /// its lines are counted as dropped.
     pub(super) fn start(plan: &Plan, streams: Streams, engine: &Engine, bells: &Bells) -> Pump {
-        let (mut tee, tee_writer) = (plan.tee || plan.plogs).then(|| tee::start(plan.children.len())).unzip();
+        let start = || tee::start(plan.children.iter().map(|child| child.tee));
+        let (mut tee, tee_writer) = (plan.tee() || plan.plogs).then(start).unzip();
         let lines = tee.as_mut().filter(|_| plan.plogs).map(Tee::lines);
-        let tee = tee.filter(|_| plan.tee);
+        let tee = tee.filter(|_| plan.tee());
         let control = Control::new(&bells.ship);
         let shipped = Arc::new(AtomicBool::new(false));
         let tell_main = TellMain { over: shipped.clone(), bell: bells.main.clone() };

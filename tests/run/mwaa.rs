@@ -152,6 +152,30 @@ fn without_groups_lines_go_to_the_console_as_in_the_local_mode() {
     assert_eq!(ended.total("/filtered/no_group").0, 6, "{:#}", ended.report);
 }
 
+#[test]
+fn a_process_without_a_group_has_stdout_and_the_others_their_groups_alone() {
+    let standin = standin(&[]);
+    let variables = [
+        ("MWAA__LOGGING__AIRFLOW_SCHEDULER_LOG_GROUP_ARN", &*arn("/run/tests")),
+        ("MWAA__LOGGING__AIRFLOW_SCHEDULER_LOGS_ENABLED", "true"),
+        ("MWAA__LOGGING__AIRFLOW_TRIGGERER_LOG_GROUP_ARN", &*arn("/run/tests")),
+    ];
+    let parts = ["scheduler", "dag-processor", "triggerer"];
+    let ended = stopped(mwaa("scheduler", &standin.url, &variables), &parts);
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    for why in [
+        "dag-processor-manager: lines go to stdout only: MWAA__LOGGING__AIRFLOW_DAGPROCESSOR_LOG_GROUP_ARN is not set",
+        "triggerer: lines are read and discarded: MWAA__LOGGING__AIRFLOW_TRIGGERER_LOGS_ENABLED is not true",
+    ] {
+        assert!(ended.said.contains(why), "{}", ended.said);
+    }
+    let stdout = String::from_utf8(ended.stdout.clone()).unwrap();
+    assert!(stdout.contains("Traceback of dag-processor\n"), "{stdout}");
+    assert!(!stdout.contains("scheduler") && !stdout.contains("triggerer"), "{stdout}");
+    assert_eq!((ended.total("/filtered/no_group").0, ended.total("/filtered/disabled").0), (6, 6));
+    assert!(ended.total("/delivered").0 > 0, "{:#}", ended.report);
+}
+
 /// It has a minute's interval, which no test waits for: that the sidecar is heard is seen by its port being taken.
 #[test]
 fn the_sidecars_port_is_listened_to_and_one_that_is_taken_is_said() {

@@ -4,6 +4,8 @@ use clap::{CommandFactory, FromArgMatches};
 
 use super::*;
 use crate::cli::args::{Arguments, Verb};
+use crate::cli::room;
+use crate::limits::{TEE_CHUNK_BYTES_MAX, TEE_CHUNKS_MAX};
 
 fn arguments() -> RunArguments {
     let matches = Arguments::command().get_matches_from(["logpump", "run", "--", "x"]);
@@ -65,6 +67,15 @@ fn a_group_is_wanted_not_wanted_or_not_there() {
     assert_eq!(of("false", ARN), (Some(Why::Disabled), Some(ARN.to_owned())));
     assert_eq!(of("", ARN).0, Some(Why::Disabled));
     assert_eq!(of("true", ""), (Some(Why::NoGroup), None));
+}
+
+#[test]
+fn memory_is_set_aside_for_the_copy_of_what_has_no_group() {
+    let memory = |variables: &[(&str, &str)]| {
+        room::memory(&arguments(), &asked(Role::Worker, variables).unwrap()).unwrap().body_bytes_max
+    };
+    let group = [("MWAA__LOGGING__AIRFLOW_WORKER_LOG_GROUP_ARN", ARN)];
+    assert_eq!(memory(&group), memory(&[]) + TEE_CHUNKS_MAX * TEE_CHUNK_BYTES_MAX);
 }
 
 #[test]
