@@ -1,5 +1,6 @@
 """What the trial needs around Airflow and logpump: a stand-in for CloudWatch Logs, a database, a look into /proc."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -152,6 +153,42 @@ class Postgres:
         self.process.send_signal(signal.SIGINT)
         end(self.process, 20)
         shutil.rmtree(self.sockets, ignore_errors=True)
+
+
+def celery(place):
+    """Settings for a broker that is a folder: between processes of one machine it does what others do between several."""
+    for folder in ("broker", "broker-control"):
+        (place / folder).mkdir()
+    options = "CELERY_BROKER_TRANSPORT_OPTIONS"
+    return {
+        "CORE__EXECUTOR": "CeleryExecutor",
+        "CELERY__BROKER_URL": "filesystem://",
+        f"{options}__DATA_FOLDER_IN": place / "broker",
+        f"{options}__DATA_FOLDER_OUT": place / "broker",
+        f"{options}__CONTROL_FOLDER": place / "broker-control",
+        "CELERY__RESULT_BACKEND": f"db+sqlite:///{place}/results.db",
+        "CELERY__WORKER_CONCURRENCY": 4,
+    }
+
+
+class Sidecar(threading.Thread):
+    """Says its status to a port every two seconds."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.status = "healthy"
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.start()
+
+    def run(self):
+        while True:
+            # A datagram that nobody takes is told to the next send, and means nothing.
+            with contextlib.suppress(OSError):
+                self.socket.sendto(self.status.encode(), ("127.0.0.1", self.port))
+            time.sleep(2)
 
 
 class Statsd(threading.Thread):

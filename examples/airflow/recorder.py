@@ -29,6 +29,14 @@ def die_with_parent():
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
+def pass_on(child, number, own_session):
+    if "celery" in sys.argv:
+        # Sent to us alone, and meant for the worker alone.
+        child.send_signal(number)
+    elif own_session:
+        os.killpg(child.pid, number)
+
+
 def main():
     name = "-".join(sys.argv[1:])
     record = os.open(os.path.join(os.environ["TRIAL_RECORDED"], name), os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
@@ -44,7 +52,7 @@ def main():
         preexec_fn=die_with_parent,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _: os.killpg(child.pid, number) if own_session else None)
+        signal.signal(number, lambda number, _: pass_on(child, number, own_session))
     thread = threading.Thread(target=copy, args=(child.stdout.fileno(), record), daemon=True)
     thread.start()
     code = child.wait()

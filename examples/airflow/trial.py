@@ -19,13 +19,16 @@ from pathlib import Path
 import sqlalchemy
 
 import expected
-from parts import REGION, Failed, Postgres, Sqlite, Standin, Statsd, end, free_port, marked, wait_for
+from parts import REGION, Failed, Postgres, Sidecar, Sqlite, Standin, Statsd, celery, end, free_port, marked, wait_for
 
 HERE = Path(__file__).resolve().parent
 PARTS = ("scheduler", "dag-processor", "triggerer")
-STREAMS = {"scheduler": "scheduler_", "dag-processor": "dag-processor-manager.log", "triggerer": "triggerer_", "web": "webserver_"}
+STREAMS = {
+    "scheduler": "scheduler_", "dag-processor": "dag-processor-manager.log", "triggerer": "triggerer_", "web": "webserver_",
+    "worker": "worker_",
+}
 GROUPS = {part: f"airflow-trial-{part}" for part in STREAMS}
-SOURCES = {"SCHEDULER": "scheduler", "DAGPROCESSOR": "dag-processor", "TRIGGERER": "triggerer", "WEBSERVER": "web"}
+SOURCES = {"SCHEDULER": "scheduler", "DAGPROCESSOR": "dag-processor", "TRIGGERER": "triggerer", "WEBSERVER": "web", "WORKER": "worker"}
 
 # unending: a task goes on after SIGTERM (LocalExecutor waits for it), until SIGKILL; else it ends some seconds later.
 # recorded: a copy of what Airflow wrote is made beside logpump. Without it nothing stands between the two, and the lines of
@@ -35,17 +38,22 @@ CASES = {
     "take-over-direct": {"unending": True},
     "wrapped": {"recorded": True, "wrapped": True},
     "wrapped-direct": {"wrapped": True, "unending": True},
+    "worker": {"recorded": True, "roles": ("worker", "scheduler"), "health": True},
+    "hybrid": {"recorded": True, "roles": ("hybrid",)},
 }
 # Not a case: it makes the database that the cases begin with.
 MIGRATION, TEMPLATE = "migrate", "database"
 ENDS = {"heavy": "success", "deferred": "success", "failing": "failed", "timed_out": "failed"}
-CASE_SECONDS_MAX = 360
+CASE_SECONDS_MAX = 480
 WEB_SECONDS_MAX = 180
 RUNS_SECONDS_MAX = 200
 # So long a task goes on after SIGTERM.
 TASK_SECONDS = 3
-# --grace 60s or the images' 90 s, --eof-grace 2s, --drain-timeout 10s, 2 s.
-STOP_SECONDS_MAX = {False: 90 + 2 + 10 + 2, True: 3 * 74}
+# --grace 60s or the images' 90 s, 130 s for a hybrid container's worker, --eof-grace 2s, --drain-timeout 10s, 2 s.
+STOP_SECONDS_MAX = {"wrapped": 3 * 74, "hybrid": 144}
+STOP_SECONDS_MAX_ELSE = 104
+# It asks, and judges, once a minute; a check that hangs is ended after another.
+HEALTH_SECONDS_MAX = 150
 
 
 class Case:
@@ -56,6 +64,10 @@ class Case:
         self.wrapped = settings.get("wrapped", False)
         self.unending = settings.get("unending", False)
         self.levels = settings.get("levels", {})
+        self.roles = settings.get("roles", ("scheduler",))
+        self.has_worker = bool({"worker", "hybrid"} & set(self.roles))
+        self.health = settings.get("health", False)
+        self.parts = (*PARTS, *(["worker"] if self.has_worker else []))
         self.airflow, self.logpump, self.place = airflow, logpump, place
         self.mark = f"LOGPUMP_TRIAL={os.getpid()}-{name}"
         self.processes, self.said, self.standin, self.database = [], [], None, None
@@ -160,6 +172,8 @@ class Case:
             "LOGGING__COLORED_CONSOLE_LOG": False,
             "USAGE_DATA_COLLECTION__ENABLED": False,
         }
+        if self.has_worker:
+            settings |= celery(self.place)
         env |= {f"AIRFLOW__{name}": str(value) for name, value in settings.items()}
         env |= {"AIRFLOW_HOME": str(self.place / "home"), "AIRFLOW_IS_EXECUTOR_CONTAINER": "true"}
         return env | {"PYTHONPATH": str(HERE), "PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1"}
@@ -181,43 +195,96 @@ class Case:
         web = self.start("webserver", [pump, "mwaa", "webserver", "--report", report / "web.json"])
         # Tasks of Airflow 3 cannot run without it.
         wait_for("the webserver", WEB_SECONDS_MAX, lambda: self.answers(web))
+        others = []
         if self.wrapped:
             arn = f"arn:aws:logs:{REGION}:000000000000:log-group:{GROUPS['scheduler']}:*"
             wrap = f"{pump} run --log-group {arn} --grace 60s --drain-timeout 10s"
             entry = self.start("scheduler", [sys.executable, "-S", HERE / "entrypoint.py", *PARTS], {"WRAP": wrap})
         else:
-            entry = self.start("scheduler", [pump, "mwaa", "scheduler", "--report", report / "scheduler.json"])
+            entry, *others = [
+                self.start(role, [pump, "mwaa", role, *self.options(role), "--report", report / f"{role}.json"], self.sidecars(role))
+                for role in self.roles
+            ]
         began = time.monotonic()
         try:
-            wait_for("the DAG runs' ends", RUNS_SECONDS_MAX, lambda: self.ran(entry, web))
+            wait_for("the DAG runs' ends", RUNS_SECONDS_MAX, lambda: self.ran(entry, web, *others))
         except Failed as failed:
             raise Failed(f"{failed}: {self.states()}")
         self.say(f"DAG runs have ended as they should after {time.monotonic() - began:.0f} s: {self.states()}")
         wait_for("lines of the endless task", 60, lambda: any((self.place / "written").glob("endless-*")))
         while_running = len(marked(self.mark, self.place))
+        if self.health:
+            self.ask_about_health()
+            why = "red from the sidecar"
+        else:
+            entry.send_signal(signal.SIGTERM)
+            why = "SIGTERM"
         began = time.monotonic()
-        entry.send_signal(signal.SIGTERM)
         if not self.unending:
             time.sleep(TASK_SECONDS)
             (self.place / "written" / "end").touch()
+        most = STOP_SECONDS_MAX.get("wrapped" if self.wrapped else self.roles[0], STOP_SECONDS_MAX_ELSE)
         try:
-            code = entry.wait(STOP_SECONDS_MAX[self.wrapped])
+            code = entry.wait(most)
         except subprocess.TimeoutExpired:
-            raise Failed(f"SIGTERM did not end it within {STOP_SECONDS_MAX[self.wrapped]} s: {marked(self.mark, self.place)}")
-        self.say(f"SIGTERM ended {while_running} processes within {time.monotonic() - began:.1f} s, exit code {code}")
-        began = time.monotonic()
-        web.send_signal(signal.SIGTERM)
-        try:
-            code = web.wait(STOP_SECONDS_MAX[False])
-        except subprocess.TimeoutExpired:
-            raise Failed("SIGTERM did not end the webserver inside its bound")
-        self.say(f"the webserver ended within {time.monotonic() - began:.1f} s, exit code {code}")
+            raise Failed(f"{why} did not end it within {most} s: {marked(self.mark, self.place)}")
+        self.say(f"{why} ended it, {while_running} processes in all, within {time.monotonic() - began:.1f} s, exit code {code}")
+        if self.has_worker:
+            # Warm: what a worker had begun it finished.
+            wait_for("the endless task's own end", 30, lambda: self.tasks("endless") == ["success"])
+            self.say("the worker's last task ended by itself: success")
+        if self.health and code != 70:
+            raise Failed(f"a worker that was stopped for its health, and ended well: 70 is its code, and not {code}")
+        for process in (*others, web):
+            began = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            try:
+                code = process.wait(STOP_SECONDS_MAX_ELSE)
+            except subprocess.TimeoutExpired:
+                raise Failed(f"SIGTERM did not end {process.args[:3]} inside its bound")
+            self.say(f"mwaa {process.args[2]} ended within {time.monotonic() - began:.1f} s, exit code {code}")
         if orphans := marked(self.mark, self.place):
             # The stand-in and the database are not theirs.
             orphans = {pid: command for pid, command in orphans.items() if pid not in (self.standin.process.pid,)}
         if orphans:
             raise Failed(f"they were left behind: {orphans}")
         self.say("no process is left")
+
+    def options(self, role):
+        return ["--database-check"] if self.health and role == "worker" else []
+
+    def sidecars(self, role):
+        if not self.health or role != "worker":
+            return {}
+        self.sidecar = Sidecar()
+        name = "MWAA__HEALTH_MONITORING__"
+        return {
+            f"{name}ENABLE_SIDECAR_HEALTH_MONITORING": "true",
+            f"{name}SIDECAR_HEALTH_PORT": str(self.sidecar.port),
+            "AIRFLOW__MWAA__WORKER_REPLACEMENT_THRESHOLD_SECONDS": "600",
+        }
+
+    def ask_about_health(self):
+        """The database's check, also while no one gets a connection; then the sidecar says red."""
+        told = lambda what: lambda: what in self.plogs()
+        wait_for("a check of the database", HEALTH_SECONDS_MAX, told("CONNECTION_HEALTHY."))
+        if self.major == 2:
+            self.database.process.send_signal(signal.SIGSTOP)
+            wait_for("a check that fails", HEALTH_SECONDS_MAX, told("CONNECTION_BECAME_UNHEALTHY."))
+            self.database.process.send_signal(signal.SIGCONT)
+            wait_for("a check that succeeds again", HEALTH_SECONDS_MAX, told("CONNECTION_BECAME_HEALTHY."))
+        self.sidecar.status = "red"
+        wait_for("the worker's stop", HEALTH_SECONDS_MAX, told("Restarting process..."))
+        self.say(f"the service was told: {self.plogs()}")
+
+    def plogs(self):
+        said = [json.loads(line) for line in (self.place / "worker.log").read_text().splitlines() if line.startswith("{")]
+        return [line["message"].rpartition("[worker] ")[2].rpartition(" is ")[2] for line in said]
+
+    def tasks(self, dag):
+        with self.engine.connect() as connection:
+            words = sqlalchemy.text("SELECT state FROM task_instance WHERE dag_id = :dag")
+            return [state for state, in connection.execute(words, {"dag": dag})]
 
     def states(self):
         with self.engine.connect() as connection:
@@ -238,8 +305,8 @@ class Case:
             return False
         return True
 
-    def ran(self, entry, web):
-        self.alive(entry, web)
+    def ran(self, entry, web, *others):
+        self.alive(entry, web, *others)
         self.answers(web)
         states = self.states()
         for dag, state in states.items():
@@ -259,7 +326,7 @@ class Case:
 
     def check(self):
         self.check_reports()
-        for part in (*PARTS, "web"):
+        for part in (*self.parts, "web"):
             messages = self.found(part)
             if self.recorded:
                 self.compare(part, messages)
@@ -281,7 +348,7 @@ class Case:
 
     def compare(self, part, messages):
         """Every line that Airflow wrote, in its order."""
-        name = {"web": "webserver" if self.major == 2 else "api-server"}.get(part, part)
+        name = {"web": "webserver" if self.major == 2 else "api-server", "worker": "celery-worker"}.get(part, part)
         data = (self.place / "recorded" / name).read_bytes()
         source = next(source for source, known in SOURCES.items() if known == part)
         level = self.levels.get(source, "INFO")
