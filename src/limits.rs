@@ -271,6 +271,9 @@ pub const METRICS_INTERVAL: Duration = Duration::from_secs(1);
 /// Of a configuration file: more processes than may run fit, and a wrong path to something huge is not read.
 pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Of variables that nothing reads, those that are named, each with a line; the others are counted. Ours: a screen.
+pub const STRAY_VARIABLES_SAID_MAX: usize = 8;
+
 pub const FLUSH_INTERVAL_MIN: Duration = Duration::from_millis(10);
 pub const FLUSH_INTERVAL_MAX: Duration = Duration::from_secs(60 * 60);
 /// Of --grace, --drain-timeout and --eof-grace.

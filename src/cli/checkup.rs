@@ -6,6 +6,7 @@ use std::path::Path;
 use super::args::{DoctorArguments, RunArguments};
 use super::processes::Wish;
 use super::resolve::{DEFAULT_DIRECTORY, Named, Outlet};
+use super::variables::Stray;
 use super::{resolve, room};
 use crate::child::Spec;
 use crate::doctor::{Files, Plan};
@@ -17,7 +18,7 @@ use crate::spool::entry::Address;
 /// What a run without a command would call its stream.
 const NO_COMMAND: &str = "doctor";
 
-pub fn plan(arguments: DoctorArguments) -> Result<Plan, Refusal> {
+pub fn plan(arguments: DoctorArguments, strays: &[Stray]) -> Result<Plan, Refusal> {
     let DoctorArguments { mut run, tries, json } = arguments;
     let has_commands = !run.command.is_empty() || run.config.is_some();
     if !has_commands {
@@ -58,6 +59,7 @@ pub fn plan(arguments: DoctorArguments) -> Result<Plan, Refusal> {
         create_group: run.create_group,
         insists_on_spool: run.durable || run.spool_dir.as_ref().is_some_and(|path| !path.as_os_str().is_empty()),
         spool: room::spool(&run)?,
+        strays: strays.iter().map(|stray| (stray.name.clone(), stray.remedy())).collect(),
         tries,
         json,
     })

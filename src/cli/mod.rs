@@ -14,6 +14,7 @@ mod print;
 mod processes;
 mod resolve;
 mod room;
+mod variables;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -43,7 +44,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Run(arguments) => run(*arguments, &matches),
         Verb::Mwaa(arguments) => as_mwaa(*arguments, &matches),
         Verb::Check { file } => check(&file),
-        Verb::Doctor(arguments) => checkup::plan(*arguments).map(|plan| crate::doctor::run(&plan)),
+        Verb::Doctor(arguments) => {
+            let strays = variables::of_environment(&Arguments::command());
+            checkup::plan(*arguments, &strays).map(|plan| crate::doctor::run(&plan))
+        }
         Verb::Completions { shell } => say(&describe::completions(grammar(), shell)),
         Verb::Man => say(&describe::man(grammar())),
     };
@@ -57,7 +61,10 @@ fn run(arguments: RunArguments, matches: &ArgMatches) -> Result<u8, Refusal> {
     let (_, matches) = matches.subcommand().expect("the grammar wants one");
     let options = print::Options::of(&run_grammar(), matches);
     match resolve::resolve(arguments, &options)? {
-        Resolution::Plan(plan) => crate::run::run(*plan),
+        Resolution::Plan(mut plan) => {
+            plan.oddities.extend(variables::oddities(&variables::of_environment(&Arguments::command())));
+            crate::run::run(*plan)
+        }
         Resolution::Printed(text) => say(&text),
     }
 }

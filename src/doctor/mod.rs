@@ -44,6 +44,8 @@ pub struct Plan {
     pub spool: Option<SpoolPlan>,
     /// --spool-dir was given, or --durable: a run without would not be what was asked for.
     pub insists_on_spool: bool,
+    /// Variables that are nearly ones of ours, each with what to do about it.
+    pub strays: Vec<(String, String)>,
     /// One real PutLogEvents.
     pub tries: bool,
     pub json: bool,
@@ -105,6 +107,9 @@ pub fn run(plan: &Plan) -> u8 {
     // First, while this process has one thread.
     let mut findings = machine::engine(plan);
     findings.extend([machine::kernel(), machine::pipes(plan.commands), machine::memlock(), machine::open_files(plan)]);
+    findings.extend(plan.strays.iter().map(|(name, remedy)| {
+        Finding::warn("variable", format!("{name} does nothing: logpump has no such variable"), remedy)
+    }));
     findings.extend(programs::look(&plan.specs));
     findings.extend(programs::look(&plan.checks));
     findings.extend(listens::look(&plan.listens));

@@ -18,6 +18,7 @@ fn plan(tries: bool) -> Plan {
         create_group: false,
         spool: None,
         insists_on_spool: false,
+        strays: Vec::new(),
         tries,
         json: false,
     }

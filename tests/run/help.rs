@@ -120,6 +120,24 @@ fn an_empty_variable_counts_as_none() {
 }
 
 #[test]
+fn a_variable_that_is_nearly_one_of_ours_is_warned_of_and_reaches_the_command() {
+    let run =
+        || Logpump::new("auto").into_files().env("LOGPUMP_LOG_GROPU", "/g").env("LOGPUMP_SERVICE_HOST", "10.0.0.1");
+    let run = || run().env("LOGPUMP_DRAINTIMEOUT", "");
+    let ended = run().command(&["sh", "-c", "echo $LOGPUMP_LOG_GROPU"]).run();
+    let said: Vec<_> = ended.said.lines().filter(|line| line.contains("no such variable")).collect();
+    let expected =
+        "WARN LOGPUMP_LOG_GROPU does nothing: logpump has no such variable; likely LOGPUMP_LOG_GROUP is meant; ";
+    assert!(said.len() == 1 && said[0].contains(expected), "{}", ended.said);
+    assert_eq!((ended.code, ended.file("sh")), (Some(0), b"/g\n".to_vec()), "{}", ended.said);
+    // And where one looks first.
+    let mut doctor = Command::new(env!("CARGO_BIN_EXE_logpump"));
+    let output = doctor.args(["doctor", "--sink", "null"]).env("LOGPUMP_LOG_GROPU", "/g").output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("LOGPUMP_LOG_GROPU does nothing") && said.contains("likely LOGPUMP_LOG_GROUP"), "{said}");
+}
+
+#[test]
 fn messages_as_json_are_json() {
     let ended = Logpump::new("auto").into_files().args(&["--log-format", "json"]).command(&["echo", "hello"]).run();
     let messages: Vec<serde_json::Value> =
