@@ -1,5 +1,7 @@
 //! What somebody asked for and gets nothing of: said at the start, so that nobody waits for it in vain.
 
+use std::path::PathBuf;
+
 use super::args::RunArguments;
 use super::processes::{Source, Sourced, Wish};
 use super::resolve::set;
@@ -18,11 +20,18 @@ pub(super) fn oddities(arguments: &RunArguments, destination: &Destination, wish
         // As the service wants it, and its notes say so: nobody forgot an option.
         return Vec::new();
     }
+    let is_path = |path: &Option<PathBuf>| path.as_ref().is_some_and(|path| !path.as_os_str().is_empty());
     let given = [
         ("--create-group", arguments.create_group),
+        ("--retention-days", arguments.retention_days.is_some()),
+        ("--kms-key-id", set(&arguments.kms_key_id).is_some()),
+        ("--tag", !arguments.tag.is_empty()),
+        ("--log-group-class", arguments.log_group_class.is_some()),
+        ("--stream-window", arguments.stream_window.is_some()),
         ("--gzip", arguments.gzip),
         ("--region", set(&arguments.region).is_some()),
         ("--endpoint-url", set(&arguments.endpoint_url).is_some()),
+        ("--ca-bundle", is_path(&arguments.ca_bundle)),
     ];
     let has_group = wishes.iter().any(|wish| wish.log_group.is_some());
     let why = if has_group { "--sink names another place" } else { "no --log-group is given" };
@@ -49,6 +58,12 @@ fn untreated(wishes: &[Wish]) -> Option<String> {
         if others.is_empty() { format!("{last} does") } else { format!("{} and {last} do", others.join(", ")) };
     let unmasked = if keys.contains(&"mask") { "; secrets are not masked" } else { "" };
     Some(format!("{keys_do} nothing: files have the commands' bytes as they are{unmasked}"))
+}
+
+/// Each process of a file is called as the file says, or as its command is.
+pub(super) fn idle_name(arguments: &RunArguments) -> Option<String> {
+    let is_idle = arguments.config.is_some() && set(&arguments.name).is_some();
+    is_idle.then(|| "--name does nothing: with --config each process has a name of its own (docs/CONFIG.md)".to_owned())
 }
 
 pub(super) fn idle_plogs(plogs: &Sourced<bool>, wishes: &[Wish]) -> Option<String> {

@@ -9,7 +9,7 @@ use super::args::{EngineChoice, RunArguments, SinkChoice};
 use super::decided;
 use super::endpoint;
 use super::group_settings;
-use super::idle::{idle_metrics, idle_plogs, into_files, oddities};
+use super::idle::{idle_metrics, idle_name, idle_plogs, into_files, oddities};
 use super::mwaa;
 use super::names::{self, Parts};
 use super::print;
@@ -130,6 +130,7 @@ fn plan(arguments: RunArguments, named: Named) -> Result<Plan, Refusal> {
         oddities: oddities(&arguments, &destination, &wishes)
             .into_iter()
             .chain(idle)
+            .chain(idle_name(&arguments))
             .chain(idle_metrics(&arguments, &destination, &wishes))
             .collect(),
         notes: if into_files(&destination) { Vec::new() } else { mwaa::notes(&wishes, arguments.tee) },

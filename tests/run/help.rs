@@ -273,6 +273,30 @@ fn options_of_an_outage_that_mean_nothing_are_said_to() {
     }
 }
 
+#[test]
+fn options_of_a_group_that_nothing_creates_or_names_are_said_to_do_nothing() {
+    let groups = [
+        ("--retention-days", "7"),
+        ("--kms-key-id", "arn:aws:kms:eu-west-1:123456789012:key/k"),
+        ("--tag", "team=data"),
+        ("--log-group-class", "STANDARD"),
+        ("--stream-window", "2"),
+        ("--ca-bundle", "/nowhere.pem"),
+    ];
+    let mut run = Logpump::new("auto").into_files();
+    for (option, value) in groups {
+        run = run.args(&[option, value]);
+    }
+    let ended = run.command(&["true"]).run();
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    for (option, _) in groups {
+        let expected = format!("{option} does nothing: no --log-group is given");
+        assert_eq!(ended.said.matches(&expected).count(), 1, "{option}: {}", ended.said);
+    }
+    let named = said_of(Logpump::new("auto").into_files().args(&["--name", "other"]), "");
+    assert!(named.contains("--name does nothing: with --config each process has a name of its own"), "{named}");
+}
+
 /// What a run with this file says of what does nothing.
 fn said_of(run: Logpump, settings: &str) -> String {
     let file = format!("[[process]]\nname = \"web\"\ncommand = [\"true\"]\n{settings}\n");
