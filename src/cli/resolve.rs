@@ -228,7 +228,10 @@ pub(super) fn engine(arguments: &RunArguments) -> EngineWish {
 fn region(arguments: &RunArguments, of_arn: Option<String>, source: &Source) -> Result<Option<String>, Refusal> {
     let region = match (set(&arguments.region), of_arn) {
         (Some(given), Some(of_arn)) if given != of_arn => {
-            return Err(Refusal::usage(format!("--region {given}, yet the ARN of {source} lies in {of_arn}")));
+            return Err(Refusal::usage(format!(
+                "{source}: the group's ARN lies in {of_arn}, yet --region (variable LOGPUMP_REGION) says {given}, where the \
+                 group is not; leave --region out, or give the group by its name"
+            )));
         }
         (given, of_arn) => of_arn.or(given.map(str::to_owned)),
     };

@@ -297,6 +297,16 @@ fn options_of_a_group_that_nothing_creates_or_names_are_said_to_do_nothing() {
     assert!(named.contains("--name does nothing: with --config each process has a name of its own"), "{named}");
 }
 
+#[test]
+fn a_region_that_contradicts_the_arn_is_told_where_and_what_to_do() {
+    let group = ["--log-group", "arn:aws:logs:eu-west-1:123456789012:log-group:g"];
+    let ended = Logpump::without_report("auto").args(&group).env("LOGPUMP_REGION", "us-east-1");
+    let ended = ended.command(&["true"]).run_without_report();
+    let expected = "logpump: --log-group: the group's ARN lies in eu-west-1, yet --region (variable LOGPUMP_REGION) says \
+                    us-east-1, where the group is not; leave --region out, or give the group by its name\n";
+    assert_eq!((ended.code, ended.said.as_str()), (Some(64), expected));
+}
+
 /// What a run with this file says of what does nothing.
 fn said_of(run: Logpump, settings: &str) -> String {
     let file = format!("[[process]]\nname = \"web\"\ncommand = [\"true\"]\n{settings}\n");
