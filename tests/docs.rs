@@ -5,6 +5,8 @@
 #[path = "common/standin.rs"]
 #[allow(dead_code)]
 mod client;
+#[path = "docs/examples.rs"]
+mod examples;
 #[path = "common/venv.rs"]
 mod venv;
 
