@@ -16,7 +16,7 @@ impl Core {
         self.disk.is_owed = false;
         self.store_owed_calls();
         for index in 0..self.own_streams {
-            while let Some(at) = self.first_owed(&self.streams[index]) {
+            while let Some(at) = self.first_owed(index) {
                 if !self.disk_takes(index) {
                     self.disk.is_owed = true;
                     break;
@@ -50,18 +50,24 @@ impl Core {
     }
 
     /// Its place among those that wait. A part is sent soon, and its body may be there as a whole.
-    fn first_owed(&self, stream: &Stream) -> Option<usize> {
-        let is_owed = |other: &Delivery| is_in_memory_alone(other) && self.may_follow(stream, other);
+    fn first_owed(&self, index: usize) -> Option<usize> {
+        let stream = &self.streams[index];
+        let is_owed = |other: &Delivery| is_in_memory_alone(other) && self.may_follow(index, other);
         stream.waiting.iter().position(is_owed).filter(|_| !stream.refusals.slow)
     }
 
-    /// After a kill, bodies come back as they lie there: those of a strict stream only go in their order.
-    fn may_follow(&self, stream: &Stream, owed: &Delivery) -> bool {
-        let is_younger = |other: &Delivery| other.entry.is_some() && other.number > owed.number;
-        !self.is_strict(owed)
-            || (stream.may_leave(owed.number)
-                && !stream.waiting.iter().any(is_younger)
-                && stream.disk.storing.iter().all(|number| *number < owed.number))
+    /// After a kill, bodies come back as they lie there: one that must not be overtaken goes there in its order, and so does
+    /// one that such a one was to follow.
+    fn may_follow(&self, index: usize, owed: &Delivery) -> bool {
+        let stream = &self.streams[index];
+        let pending = self.pending().filter(|(owner, _)| *owner == index).map(|(_, delivery)| delivery);
+        let is_younger = |other: &&Delivery| other.number > owed.number;
+        let mut younger = stream.waiting.iter().filter(|other| other.entry.is_some()).chain(pending).filter(is_younger);
+        if self.is_strict(owed) {
+            stream.may_leave(owed.number) && younger.next().is_none()
+        } else {
+            !younger.any(|other| self.is_strict(other))
+        }
     }
 
     /// Stored, while it was here: then that is where it lies, if it is still here as it was.

@@ -97,14 +97,14 @@ impl Core {
                 }
             }
             What::Call(slot) => match &mut self.calls[slot] {
-                Some(call) => {
+                Some(call) if call.delivery.entry.is_none() => {
                     call.delivery.entry = Some(id);
                     self.streams[stream].disk.bytes += call.delivery.parcel.memory_bytes();
                     let whole = call.delivery.whole.take();
                     self.release(stream, whole);
                 }
-                // It was answered meanwhile.
-                None => self.outbox.push_back(Action::Spool(Request::Done(id))),
+                // It was answered meanwhile, or is there after all.
+                _ => self.outbox.push_back(Action::Spool(Request::Done(id))),
             },
         }
     }

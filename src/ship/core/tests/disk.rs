@@ -62,13 +62,15 @@ impl Desk {
     }
 
     fn offer<const COUNT: usize>(&mut self, stream: usize, names: [&str; COUNT]) {
-        for name in names {
-            let body = Body { last_ms: WALL_MS, ..body(name, 1) };
-            self.core.books_mut(stream).ledger.read += Count::new(1, u64::from(RAW_BYTES));
-            let label = self.core.next_label(stream, false, false);
-            self.core.offer(stream, Parcel::new(body, label, |json| json));
-            self.act();
-        }
+        names.into_iter().for_each(|name| self.offer_one(stream, name, false));
+    }
+
+    fn offer_one(&mut self, stream: usize, name: &str, serial: bool) {
+        let body = Body { last_ms: WALL_MS, ..body(name, 1) };
+        self.core.books_mut(stream).ledger.read += Count::new(1, u64::from(RAW_BYTES));
+        let label = self.core.next_label(stream, serial, false);
+        self.core.offer(stream, Parcel::new(body, label, |json| json));
+        self.act();
     }
 
     /// What it sends now, by name.

@@ -138,6 +138,37 @@ fn of_a_strict_stream_nothing_is_stored_behind_what_came_later() {
 }
 
 #[test]
+fn nothing_is_stored_behind_what_must_not_overtake_it() {
+    for serial in [false, true] {
+        let mut desk = Desk::new(1, with_disk(1, 4, true));
+        desk.offer(0, ["a"]);
+        desk.spool_works_on();
+        desk.offer(0, ["b"]);
+        desk.offer_one(0, "c", serial);
+        let Some(Request::Store { ticket, .. }) = desk.asked.pop_front() else { panic!("nothing is asked") };
+        desk.hear(Event::Refused { ticket, why: Refusal::Full("no".into()) });
+        desk.spool_works_on();
+        desk.pass(SPOOL_RETRY);
+        desk.spool_works_on();
+        let expected: &[_] = if serial { &["a", "c"] } else { &["a", "c", "b"] };
+        assert_eq!(desk.on_disk(), expected, "serial: {serial}");
+    }
+}
+
+#[test]
+fn at_the_end_what_was_taken_back_lies_there_once() {
+    let mut desk = Desk::new(1, with_disk(1, 4, true));
+    desk.offer(0, ["a", "b"]);
+    assert_eq!(desk.pass(SPOOL_ANSWER_WAIT), ["a"]);
+    desk.core.spill();
+    desk.act();
+    desk.spool_works_on();
+    let mut on_disk = desk.on_disk();
+    on_disk.sort();
+    assert_eq!(on_disk, ["a", "b"]);
+}
+
+#[test]
 fn a_disk_that_is_slow_and_answers_is_waited_for() {
     let mut desk = Desk::new(1, with_disk(4, 4, true));
     desk.offer(0, ["a", "b", "c"]);
