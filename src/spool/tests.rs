@@ -56,7 +56,7 @@ impl Rig {
     fn answer(&mut self) -> Event {
         self.event(|event| {
             let of_others = matches!(event, Event::Searched | Event::Adopted { .. } | Event::SetAside { .. });
-            !of_others && !matches!(event, Event::Freed { .. } | Event::Gone { .. })
+            !of_others && !matches!(event, Event::Freed { .. } | Event::Gone { .. } | Event::HeldGone { .. })
         })
     }
 

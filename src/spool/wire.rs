@@ -85,6 +85,12 @@ pub enum Event {
     Missing {
         segment: u32,
     },
+    /// At the end: the same of an entry that ship had in memory, whole or what is left of it: nor will the next run find it.
+    HeldGone {
+        id: EntryId,
+        key: u64,
+        sum: Sum,
+    },
     /// Of our own run: this was told as lost before it was known to be unwanted.
     NotLost {
         key: u64,

@@ -141,6 +141,12 @@ impl Core {
         }
     }
 
+    /// The same of what was in memory until the end: of a body in parts, some may have had theirs.
+    pub(super) fn held_is_gone(&mut self, id: EntryId, key: u64, whole: Sum) {
+        let left = self.disk.parts_left.remove(&id).unwrap_or(whole);
+        self.unreadable(id.run, key, left);
+    }
+
     /// Of what was told as lost, this was in memory: either it was not booked, for there was not so much on disk alone,
     /// or in the place of something else.
     pub(super) fn not_lost(&mut self, key: u64, sum: Sum) {

@@ -52,6 +52,8 @@ pub(super) struct Disk {
     pub tried: HashMap<EntryId, (u32, bool)>,
     pub dead: bool,
     pub silence: Silence,
+    /// Of bodies in parts, at our end: what had none of its own.
+    pub parts_left: HashMap<EntryId, Sum>,
     /// A body may wait in memory alone that is to be durable: the disk did not take it when it came.
     pub is_owed: bool,
 }
@@ -104,6 +106,7 @@ impl Disk {
             tried: HashMap::new(),
             dead: false,
             silence: Silence::default(),
+            parts_left: HashMap::new(),
             is_owed: false,
         }
     }
@@ -240,6 +243,9 @@ impl Core {
 
     /// Counts what is on disk alone.
     pub(super) fn left_on_disk(&mut self, stream: usize, delivery: &Delivery) {
+        if let Some(whole) = &delivery.whole {
+            *self.disk.parts_left.entry(whole.entry).or_default() += delivery.parcel.entry.sum();
+        }
         if stream < self.own_streams {
             let Stream { disk, books, .. } = &mut self.streams[stream];
             disk.alone_count += delivery.parcel.held_on_disk();

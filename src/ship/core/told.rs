@@ -34,6 +34,7 @@ impl Core {
                 self.unreadable(run, key, sum);
             }
             Event::Gone { run, key, sum } => self.unreadable(run, key, sum),
+            Event::HeldGone { id, key, sum } => self.held_is_gone(id, key, sum),
             Event::Missing { segment } => self.missing(segment),
             Event::NotLost { key, sum } => self.not_lost(key, sum),
             Event::Freed { bytes } => {
@@ -53,6 +54,7 @@ impl Core {
     pub fn spool_ended(&mut self, event: Event) {
         match event {
             Event::SetAside { run, key, sum, .. } | Event::Gone { run, key, sum } => self.unreadable(run, key, sum),
+            Event::HeldGone { id, key, sum } => self.held_is_gone(id, key, sum),
             Event::NotLost { key, sum } => self.not_lost(key, sum),
             // Known at the last moment: it is on disk for the next run, but for what is told after this.
             Event::Adopted { entries, count, bytes, .. } => self.adopted(entries, count, bytes),

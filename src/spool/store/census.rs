@@ -113,7 +113,8 @@ impl Store {
         let gone: Vec<_> = self.load.held.iter().filter(|held| is_gone(&of(*held))).map(|(id, _)| *id).collect();
         for id in gone {
             if let Some(held) = self.load.held.remove(&id) {
-                self.lost(id.run, held.key, held.sum);
+                self.census.count += held.sum.count;
+                self.tell_of(id.run, Event::HeldGone { id, key: held.key, sum: held.sum });
             }
         }
     }

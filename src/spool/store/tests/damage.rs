@@ -262,8 +262,8 @@ fn times(entries: u32) -> Count {
 fn gone(events: &[Event]) -> BTreeMap<u64, Count> {
     let mut gone = BTreeMap::new();
     for event in events {
-        if let Event::Gone { key, sum: Sum { count, .. }, .. } = event {
-            *gone.entry(*key).or_default() += *count;
+        if let Event::Gone { key, sum, .. } | Event::HeldGone { key, sum, .. } = event {
+            *gone.entry(*key).or_default() += sum.count;
         }
     }
     gone

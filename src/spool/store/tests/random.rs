@@ -227,7 +227,9 @@ impl World {
                 }
                 Event::Freed { .. } => {}
                 Event::Ended => panic!("nobody asked it to end"),
-                Event::Gone { .. } | Event::Missing { .. } | Event::NotLost { .. } => panic!("nobody removed a file"),
+                Event::Gone { .. } | Event::HeldGone { .. } | Event::Missing { .. } | Event::NotLost { .. } => {
+                    panic!("nobody removed a file")
+                }
             }
         }
     }

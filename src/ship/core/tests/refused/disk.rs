@@ -107,6 +107,24 @@ fn parts_that_the_disk_refuses_at_the_end_are_found_there_as_the_whole() {
     assert_eq!((desk.core.spooled_of(0).lines, desk.ended(0, End::Shutdown), desk.done.len()), (4, 0, 0));
 }
 
+#[test]
+fn of_a_body_in_parts_that_is_gone_at_the_end_what_had_its_end_is_not_lost() {
+    let mut desk = in_parts();
+    desk.offer(0, "e | f");
+    desk.act();
+    desk.spool_works();
+    desk.answer("b", ok());
+    desk.act();
+    assert_eq!((desk.ended(0, End::Delivered), desk.ended(0, End::Invalid)), (1, 1));
+    let whole = left(&["bad", "b", "c", "d"]).sum();
+    desk.core.give_up(End::Shutdown);
+    assert_eq!(desk.core.spooled_of(0).lines, 4);
+    let key = desk.core.streams[0].address.key();
+    desk.core.spool_ended(Event::HeldGone { id: id(0), key, sum: whole });
+    assert_eq!((desk.core.spooled_of(0).lines, desk.ended(0, End::Unreadable)), (2, 2));
+    desk.check();
+}
+
 /// A body that an ended run left, of these events.
 fn left(texts: &[&str]) -> Arc<Entry> {
     let mut batch = OpenBatch::new(&Head::new("group", "stream-0"));
