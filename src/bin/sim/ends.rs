@@ -85,9 +85,8 @@ impl World<'_> {
         }
         let unreadable: u64 = ledgers.own.iter().map(|ledger| ledger.ended(End::Unreadable).bytes).sum();
         let told = self.watch.set_aside[0];
-        // Of a body in parts, some of which have their end, the spool tells the whole.
-        let in_parts = run.logs.iter().any(|log| self.watch.logs[*log].invalid_in.contains(&run.number));
-        if unreadable > told.bytes || (unreadable < told.bytes && !in_parts) {
+        let unsure = self.watch.unsure[0];
+        if !(told.bytes - unsure.bytes..=told.bytes).contains(&unreadable) {
             return Err(format!("{unreadable} bytes are booked as unreadable, of {told:?}"));
         }
         let poisoned = self.watch.logs.iter().map(|log| log.truth.poisoned(0..=run.number)).sum();

@@ -107,6 +107,35 @@ impl Watch {
         if self.files_removed { Ok(()) } else { Err(format!("{count:?} are called gone, and nobody removed a file")) }
     }
 
+    /// The same of a body that it had in memory until the end: what of it had its end is not lost with it.
+    pub fn held_gone(&mut self, run: u64, id: EntryId, told: Count) -> Result<(), String> {
+        let here = self.on_disk.bodies.get(&(run, id.segment)).into_iter().flatten();
+        let body = here.filter(|(index, _)| *index == id.index).map(|(_, body)| body.clone()).last();
+        let own = id.run == 0;
+        let Some(body) = body else {
+            // A run was killed before it was told that this was stored.
+            self.unsure[usize::from(!own)] += told;
+            return self.gone(own, told);
+        };
+        let truth = &self.logs[body.log].truth;
+        let in_parts = self.logs[body.log].invalid_in.contains(&self.run);
+        let (mut whole, mut left) = (Count::default(), Count::default());
+        for index in body.events() {
+            let event = &truth.events[index as usize];
+            let count = truth.count_of(index);
+            whole += count;
+            if !(in_parts && event.end.is_some() && event.ended_in == Some(self.run)) {
+                left += count;
+            }
+            // Whether it was found to be bad is for logpump to say.
+            self.unsure[usize::from(!own)] += if event.refused_alone { count } else { Count::default() };
+        }
+        if whole != told {
+            return Err(format!("{told:?} are called gone, and {whole:?} were there"));
+        }
+        self.gone(own, left)
+    }
+
     /// logpump is told that this was told as lost, of its own, and is not.
     pub fn not_lost(&mut self, count: Count) -> Result<(), String> {
         let left = self.set_aside[0].without(count);

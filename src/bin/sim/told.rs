@@ -51,6 +51,7 @@ impl World<'_> {
             match &event {
                 Event::SetAside { run, what, sum, .. } => self.watch.set_aside(*run == 0, what, sum.count)?,
                 Event::Gone { run, sum, .. } => self.watch.gone(*run == 0, sum.count)?,
+                Event::HeldGone { id, sum, .. } => self.watch.held_gone(spool.run(id.run), *id, sum.count)?,
                 Event::NotLost { sum, .. } => self.watch.not_lost(sum.count)?,
                 _ => {}
             }

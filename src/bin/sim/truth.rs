@@ -35,6 +35,8 @@ pub struct Event {
     pub may_double: u32,
     /// What logpump was told of its end.
     pub end: Option<End>,
+    /// The run that was told it.
+    pub ended_in: Option<u32>,
     /// How often the service stored it, and its place in the order of all that it stored.
     pub stored: u32,
     pub first_stored: u64,
@@ -58,6 +60,7 @@ impl Event {
             comes_again: false,
             may_double: 0,
             end: None,
+            ended_in: None,
             stored: 0,
             first_stored: 0,
         }
@@ -153,6 +156,11 @@ impl Truth {
     pub fn ends_line(&self, event: u32) -> bool {
         let line = self.line_of(event);
         self.events.get(event as usize + 1).is_none_or(|next| next.line != line)
+    }
+
+    /// What the books count with it.
+    pub fn count_of(&self, event: u32) -> Count {
+        Count::new(u64::from(self.ends_line(event)), u64::from(self.events[event as usize].raw_bytes))
     }
 
     pub fn run_of(&self, event: &Event) -> u32 {

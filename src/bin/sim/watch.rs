@@ -61,6 +61,8 @@ pub struct Watch {
     pub may_lose_spooled: bool,
     /// What it was told, in this run, that the spool cannot read any more: of its own, and of what was adopted.
     pub set_aside: [Count; 2],
+    /// Of this, what may have had an end as a bad event.
+    pub unsure: [Count; 2],
     /// The disk fails to read so long that this may be any.
     pub may_give_reads_up: bool,
     pub on_disk: OnDisk,
@@ -117,6 +119,7 @@ impl Watch {
         self.adopted = Seen::default();
         self.adopted_ends = Default::default();
         self.set_aside = Default::default();
+        self.unsure = Default::default();
     }
 
     /// Any body that leaves the pump, to be sent or stored.
@@ -270,7 +273,7 @@ impl Watch {
         let log = &mut self.logs[body.log];
         for (place, item) in body.items.iter().enumerate() {
             let Item::Event(index) = item else { continue };
-            let ends_line = log.truth.ends_line(*index);
+            let count = log.truth.count_of(*index);
             let event = &mut log.truth.events[*index as usize];
             event.flying = false;
             event.refused_alone |= body.items.len() == 1 && matches!(answer, Answer::Invalid(_));
@@ -279,9 +282,9 @@ impl Watch {
                     let end =
                         service::end_of(place, rejected.too_old_end, rejected.expired_end, rejected.too_new_start);
                     if body.run < self.run {
-                        self.adopted_ends[end as usize] += Count::new(u64::from(ends_line), u64::from(event.raw_bytes));
+                        self.adopted_ends[end as usize] += count;
                     }
-                    event.end = Some(end);
+                    (event.end, event.ended_in) = (Some(end), Some(self.run));
                 }
                 Answer::Unavailable { lost: true, .. } => {
                     event.maybe_stored = true;
@@ -319,11 +322,10 @@ impl Watch {
         let truth = &mut self.logs[body.log].truth;
         for index in body.events() {
             if body.run < self.run {
-                let bytes = u64::from(truth.events[index as usize].raw_bytes);
-                self.adopted_ends[End::TooOld as usize] += Count::new(u64::from(truth.ends_line(index)), bytes);
+                self.adopted_ends[End::TooOld as usize] += truth.count_of(index);
             }
             let event = &mut truth.events[index as usize];
-            event.end = Some(End::TooOld);
+            (event.end, event.ended_in) = (Some(End::TooOld), Some(self.run));
         }
         Ok(())
     }
