@@ -234,15 +234,15 @@ impl Store {
         let may_grow = segment.length > 0;
         if result.is_err() {
             // Its bytes stay behind the last record: nothing may follow them, and if they are whole they are not to
-            // come back, for ship is told that they are not there.
+            // come back, for ship is told that they are not there. Alone in their file, they go with it now.
             let index = segment.entries;
             segment.entries += 1;
             self.finish(EntryId { run: 0, segment: current, index });
-            self.append.rotate = true;
+            self.seal_current();
         }
         if error.kind() == ErrorKind::FileTooLarge && may_grow {
             // A limit on files, as ulimit -f: the record goes into another.
-            self.append.rotate = true;
+            self.append.rotate = self.append.current.is_some();
             return;
         }
         self.refuse(refusal("cannot write", &error));

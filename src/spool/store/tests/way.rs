@@ -1,5 +1,7 @@
 //! The way in and the way out at their edges.
 
+use std::io;
+
 use super::*;
 use crate::spool::store::load::read_window;
 
@@ -44,6 +46,20 @@ fn what_could_neither_be_written_nor_taken_back_never_comes() {
     assert_eq!((segment.entries, segment.done.has(0)), (1, true));
     assert!(matches!(&rig.events()[..], [Event::Refused { why: Refusal::Failed(_), .. }]));
     assert_eq!(rig.store(entry(0, 1, 40), true).segment, 1);
+}
+
+#[test]
+fn the_first_record_of_a_file_that_is_there_though_it_failed_goes_with_the_file() {
+    for is_too_large in [false, true] {
+        let mut rig = writing(SyncPolicy::Never, true);
+        drop(rig.disk.complete_lane(Lane::Append, Fault::None));
+        let kind = if is_too_large { io::ErrorKind::FileTooLarge } else { io::ErrorKind::Other };
+        rig.store.completed(Completion { lane: Lane::Append, result: Err(kind.into()) }, rig.now);
+        complete(&mut rig, Lane::Append, Fault::Io);
+        rig.settle();
+        assert!(matches!(&rig.events()[..], [Event::Refused { .. }]));
+        assert_eq!(rig.restart().load(&[]), None, "ship has sent it meanwhile");
+    }
 }
 
 #[test]
