@@ -33,7 +33,7 @@ impl Core {
             .filter(|slot| {
                 let call = self.calls[*slot].as_ref();
                 call.is_some_and(|call| {
-                    is_in_memory_alone(&call.delivery) && self.may_follow(&self.streams[call.stream], &call.delivery)
+                    is_in_memory_alone(&call.delivery) && self.may_follow(call.stream, &call.delivery)
                 })
             })
             .collect();
@@ -70,8 +70,21 @@ impl Core {
         }
     }
 
-    /// Stored, while it was here: then that is where it lies, if it is still here as it was.
+    /// One that is to come before it will be stored behind it.
+    fn is_behind_older(&self, index: usize, number: u64) -> bool {
+        let own = &self.streams[index];
+        let pending = self.pending().filter(|(owner, _)| *owner == index).map(|(_, other)| other);
+        let mut to_be_stored = own.waiting.iter().filter(|other| is_in_memory_alone(other)).chain(pending);
+        let is_strict = own.waiting.iter().any(|other| other.number == number && self.is_strict(other));
+        is_strict && to_be_stored.any(|other| other.number < number)
+    }
+
+    /// Stored, while it was here: then that is where it lies, if it is still here as it was, and nothing that is to come
+    /// before it will lie behind it.
     pub(super) fn is_stored_here(&mut self, stream: usize, number: u64, id: EntryId) -> bool {
+        if self.is_behind_older(stream, number) {
+            return false;
+        }
         let is_it = |other: &&mut Delivery| other.number == number && is_in_memory_alone(other);
         let calls = self.calls.iter_mut().flatten().filter(|call| call.stream == stream);
         let Stream { waiting, disk, .. } = &mut self.streams[stream];

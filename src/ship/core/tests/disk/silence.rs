@@ -169,6 +169,21 @@ fn at_the_end_what_was_taken_back_lies_there_once() {
 }
 
 #[test]
+fn what_is_there_after_all_is_not_behind_what_was_refused() {
+    let mut desk = Desk::new(1, with_disk(1, 1, true));
+    desk.offer(0, ["a", "b", "c"]);
+    assert_eq!(desk.pass(SPOOL_ANSWER_WAIT), ["a"]);
+    desk.spool_works();
+    let Some(Request::Store { ticket, .. }) = desk.asked.pop_front() else { panic!("nothing is asked") };
+    desk.hear(Event::Refused { ticket, why: Refusal::Full("no".into()) });
+    desk.spool_works();
+    assert_eq!(desk.on_disk(), ["a"]);
+    desk.pass(SPOOL_RETRY);
+    desk.spool_works_on();
+    assert_eq!(desk.on_disk(), ["a", "b", "c"]);
+}
+
+#[test]
 fn a_disk_that_is_slow_and_answers_is_waited_for() {
     let mut desk = Desk::new(1, with_disk(4, 4, true));
     desk.offer(0, ["a", "b", "c"]);
