@@ -106,7 +106,8 @@ impl CloudWatch {
 
     /// The SDK bounds connecting and calling; finding region and credentials is bounded here.
     async fn bounded(&self, call: impl Future<Output = Answer>) -> Answer {
-        timeout(CALL_TIMEOUT, call).await.unwrap_or_else(|_| Answer::Unavailable {
+        // On the heap from the start: it is large, and would be moved into what bounds it.
+        timeout(CALL_TIMEOUT, Box::pin(call)).await.unwrap_or_else(|_| Answer::Unavailable {
             detail: format!("no answer within {} s", CALL_TIMEOUT.as_secs()),
             lost: true,
         })

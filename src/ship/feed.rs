@@ -149,6 +149,8 @@ impl Feed {
         let again = if left_behind { Some(now.mono + JOIN_WAIT) } else { self.join_due.filter(|_| !is_passed) };
         self.join_due = again.filter(|_| waits);
         let left = match &self.packer.open {
+            // The next batch takes its memory when there is something to do, which may be when this one has given its own back.
+            _ if full && self.packer.open.is_none() && self.is_rest() => Left::Rest(self.ring.occupied_bytes()),
             _ if full => Left::More,
             Some(_) => Left::Open,
             None if waits || self.packer.gap.is_some() => Left::Open,
@@ -216,6 +218,12 @@ impl Feed {
             dropped += Count::new(u64::from(new), piece.bytes);
         }
         dropped
+    }
+
+    /// What its ring holds is less than a wake-up is worth, and less than another body; and there will be more.
+    fn is_rest(&self) -> bool {
+        let bytes = self.ring.occupied_bytes();
+        bytes < self.ring.capacity() / 4 && !self.has_another() && !self.ring.ended()
     }
 
     /// Its ring holds about as much as went into its last body.

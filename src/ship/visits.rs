@@ -29,6 +29,8 @@ pub enum Left {
     Open,
     /// More than one visit could take.
     More,
+    /// The same, but less of it than is worth a visit: so many bytes are in the ring.
+    Rest(usize),
 }
 
 impl Visits {
@@ -79,6 +81,12 @@ impl Visits {
                 self.visit_from(seen);
                 // A new batch may be open: should there be no room to go on with it, it is due all the same.
                 self.due.get_or_insert(now + self.linger);
+            }
+            Left::Rest(bytes) => {
+                self.due.get_or_insert(now + self.linger);
+                self.visit_after_growth(capacity);
+                let early = self.early_at.saturating_sub(bytes as u64).max(seen);
+                (self.early_at, self.visit_at) = (early, self.visit_at - bytes as u64);
             }
             Left::Open => self.open(capacity, now),
             Left::Partial if grown => self.open(capacity, now),
@@ -180,6 +188,17 @@ mod tests {
         let mut visits = Visits::new(LINGER);
         visits.visited(10, RING, Left::More, start);
         assert_eq!((visits.visit_at, visits.due), (10, Some(start + LINGER)));
+    }
+
+    #[test]
+    fn a_rest_beside_a_full_batch_is_due_and_is_looked_at_when_it_has_grown_to_what_a_wake_up_is_worth() {
+        let start = clock::now();
+        let mut visits = Visits::new(LINGER);
+        visits.visited(5_000, RING, Left::Rest(600), start);
+        // That is 1024 bytes from where the batch ended, or half of it: at once.
+        assert_eq!((visits.early_at, visits.visit_at, visits.due), (5_000, 5_424, Some(start + LINGER)));
+        visits.visited(6_000, RING, Left::Rest(100), start);
+        assert_eq!((visits.early_at, visits.visit_at), (6_412, 6_924));
     }
 
     #[test]

@@ -192,6 +192,25 @@ fn a_full_batch_goes_at_once_and_no_visit_begins_the_next() {
 }
 
 #[test]
+fn a_rest_that_is_less_than_a_body_stays_in_the_ring_until_the_linger_or_a_quarter_of_the_ring() {
+    const REST: usize = 1000;
+    let mut rig = Rig::new(RING_BYTES);
+    for passed in [LINGER, Duration::ZERO] {
+        rig.put(&b"a\n".repeat(BATCH_EVENTS_MAX + REST));
+        assert_eq!(rig.work().len(), 1);
+        assert_eq!((rig.feed.held(), rig.feed.open_bytes()), (Count::new(0, 2 * REST as u64), 0));
+        assert!(rig.feed.may_sleep() && rig.feed.due().is_some());
+        rig.pass(passed);
+        if passed.is_zero() {
+            rig.put(&b"b\n".repeat(RING_BYTES / 8 - REST));
+            assert!(!rig.feed.may_sleep());
+        }
+        let events: usize = rig.work_until_quiet().iter().map(|batch| batch.events.len()).sum();
+        assert_eq!(events, if passed.is_zero() { RING_BYTES / 8 } else { REST });
+    }
+}
+
+#[test]
 fn a_quarter_of_a_ring_is_worth_a_visit_before_the_linger_is_over_and_an_eighth_if_one_is_awake() {
     let mut rig = Rig::new(RING_BYTES);
     rig.put(b"one\n");
