@@ -11,6 +11,8 @@ FORMS = [re.compile(form) for form in (
     r"(?:\d{4}-\d\d-\d\d(?:T\S+| \d\d:\S+)? +)?\[" + NAME + r" *\]",
     # gunicorn: [2025-01-01 00:00:00 +0000] [123] [INFO] text
     r"\[\d{4}-[^\]]*\] +\[\d+\] +\[" + NAME + r"\]",
+    # Celery, under Airflow 2: [2025-01-01 00:00:00,000: INFO/MainProcess] text
+    r"\[\d[^\]/]*: " + NAME + r"/[^\]]*\]",
     # uvicorn: INFO:     text
     "(?=[A-Z]+: +)(?=.{9} )" + NAME + ": +",
 )]

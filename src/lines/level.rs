@@ -31,7 +31,8 @@ impl Level {
     /// `2026-05-06 01:00:14 [warning  ] text`, also with a fraction and an offset (Airflow 3.0, and tasks of 3.2);
     /// `[2025-01-01 00:00:00 +0000] {module.py:123} WARNING - text`, with a hyphen or an en dash (Airflow 2, and 3.0);
     /// `[2025-01-01T00:00:00.123+0000] [SOURCE:DAG_PROCESSOR] {module.py:123} WARNING - text` (DAG files' own lines);
-    /// `[2025-01-01 00:00:00 +0000] [123] [WARNING] text` (gunicorn) and `WARNING:  text` (uvicorn).
+    /// `[2025-01-01 00:00:00 +0000] [123] [WARNING] text` (gunicorn), `WARNING:  text` (uvicorn) and
+    /// `[2025-01-01 00:00:00,123: WARNING/MainProcess] text` (Celery, under Airflow 2).
     #[inline]
     pub fn of_line(line: &[u8]) -> Option<Level> {
         match line.first_chunk() {
@@ -182,7 +183,10 @@ fn bracketed(rest: &[u8]) -> Option<Level> {
 /// Behind its opening bracket: `2025-01-01 00:00:00 +0000] {module.py:123} WARNING - text`, with up to two brackets more
 /// before the place, or with the level in one of them.
 fn of_airflow_2(rest: &[u8]) -> Option<Level> {
-    let (_, rest) = split(rest, b']')?;
+    let (stamp, rest) = split(rest, b']')?;
+    if let Some(level) = of_celery(stamp) {
+        return Some(level);
+    }
     let mut rest = skip_spaces(rest);
     // A source, or gunicorn's process and level.
     for _ in 0..2 {
@@ -194,6 +198,13 @@ fn of_airflow_2(rest: &[u8]) -> Option<Level> {
         rest = skip_spaces(behind);
     }
     of_airflow_2_from(rest.strip_prefix(b"{")?)
+}
+
+/// Between its brackets: `2025-01-01 00:00:00,123: WARNING/ForkPoolWorker-1`.
+fn of_celery(stamp: &[u8]) -> Option<Level> {
+    let (date, _) = split(stamp, b'/')?;
+    let at = date.iter().rposition(|byte| *byte == b' ')?;
+    if date[..at].ends_with(b":") { Level::named(&date[at + 1..]) } else { None }
 }
 
 /// Behind the opening bracket of its place: `module.py:123} WARNING - text`.
@@ -299,7 +310,7 @@ mod tests {
         }
     }
 
-    /// Each of these was written by Airflow 2.10.5 or 3.0.6.
+    /// Those that have a level were written by Airflow 2.10.5 or 3.0.6, but for the ends of some.
     #[test]
     fn the_servers_inside_airflow_have_forms_of_their_own() {
         for (line, expected) in [
@@ -313,6 +324,11 @@ mod tests {
             ("WARNING:  ASGI app factory detected", Some(Level::Warning)),
             ("ERROR:    Exception in ASGI application", Some(Level::Error)),
             ("CRITICAL: it ends", Some(Level::Critical)),
+            ("[2026-11-23 05:16:25,233: WARNING/MainProcess] No hostname was supplied.", Some(Level::Warning)),
+            ("[2026-11-23 05:16:28,902: INFO/ForkPoolWorker-2] [c7c44c60] Executing", Some(Level::Info)),
+            ("[2026-11-23 05:16:28,902: ERROR/ForkPoolWorker-2] Failed to execute task", Some(Level::Error)),
+            ("[2026-11-23 05:16:28,902 ERROR/ForkPoolWorker-2] no colon", None),
+            ("[2026-11-23 05:16:28,902: ERROR] no process", None),
             ("ERROR: by whom, nobody knows", None),
             ("[2026-11-23 01:50:50 +0000] [30762] [1] [INFO] one bracket more", None),
             ("[2026-11-23 01:50:50 +0000] [30762] INFO - text", None),
@@ -346,7 +362,17 @@ mod tests {
         let after =
             |text: &[u8]| text.iter().position(|byte| *byte != b' ').map_or(Vec::new(), |at| text[at..].to_vec());
         if line.first() == Some(&b'[') && line.get(1).is_some_and(u8::is_ascii_digit) {
-            let mut place = after(until(&line[1..], b']')?.1);
+            let (stamp, behind) = until(&line[1..], b']')?;
+            // Celery's level ends with a slash, and begins behind a colon and a space.
+            let head = stamp.split(|byte| *byte == b'/').next().filter(|head| head.len() < stamp.len());
+            let head = head.map(|head| String::from_utf8_lossy(head).into_owned());
+            if let Some((date, word)) = head.as_ref().and_then(|head| head.rsplit_once(' '))
+                && date.ends_with(':')
+                && let Some(level) = named(word.as_bytes()).filter(|_| word.trim_ascii_end() == word)
+            {
+                return Some(level);
+            }
+            let mut place = after(behind);
             for _ in 0..2 {
                 if place.first() == Some(&b'[') {
                     let (word, behind) = until(&place[1..], b']')?;
@@ -400,6 +426,7 @@ mod tests {
             lines.push(format!("[2026-11-23 01:50:50 +0000] [30762] [{upper}] text"));
             lines.push(format!("[2026-11-23T01:50:24.521+0000] [SOURCE:DAG_PROCESSOR] {{a.py:925}} {upper} - text"));
             lines.push(format!("{:<10}text", format!("{upper}:")));
+            lines.push(format!("[2026-11-23 05:16:25,233: {upper}/MainProcess] [1] text"));
             for date in ["2025-01-01T00:00:00.123+0000", "2025-01-01T00:00:00.123-0530", "2025-01-01 00:00:00 +0000"] {
                 lines.push(format!("[{date}] {{taskinstance.py:1234}} {upper} - text"));
                 lines.push(format!("[{date}] {{a.py:1}} {word}  \u{2013} text"));
@@ -410,7 +437,7 @@ mod tests {
             let line = line.as_bytes();
             for at in 0..line.len() {
                 assert_eq!(Level::of_line(&line[..at]), naive(&line[..at]), "{:?}", String::from_utf8_lossy(line));
-                for byte in *b" []{}-xI9\t\0\xE2" {
+                for byte in *b" []{}-xI9/\t\0\xE2" {
                     for kept in [at, at + 1] {
                         let other = [&line[..at], &[byte], &line[kept..]].concat();
                         seen += u32::from(Level::of_line(&other).is_some());
