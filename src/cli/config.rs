@@ -17,7 +17,6 @@ use crate::child::StopTarget;
 use crate::limits::{CHILDREN_MAX, DURATION_MAX};
 use crate::lines::level::Level;
 use crate::lines::mask::Mask;
-use crate::run::health::Condition;
 use reader::{Entry, Reader};
 
 /// What the file says.
@@ -34,7 +33,7 @@ pub struct Process {
     pub at: At,
     pub name: Option<Given<String>>,
     pub command: Vec<String>,
-    pub health: Vec<Given<Condition>>,
+    pub health: Vec<health::Told>,
     pub settings: Settings,
 }
 
@@ -66,6 +65,16 @@ pub enum Threshold {
     From(Level),
     /// All, each behind a level of its own: what is installed or set up has none.
     Always,
+}
+
+impl Threshold {
+    /// As the file has it.
+    pub fn name(self) -> String {
+        match self {
+            Threshold::From(level) => format!("{level:?}").to_uppercase(),
+            Threshold::Always => "always".to_owned(),
+        }
+    }
 }
 
 /// What is masked.

@@ -17,7 +17,7 @@ use super::args::RunArguments;
 use super::config::Threshold;
 use super::config::health::{UDP_INTERVAL, UDP_LISTEN, UDP_START_PERIOD};
 use super::names;
-use super::processes::{Source, Sourced, Wish, base};
+use super::processes::{HealthWish, Source, Sourced, Wish, base};
 use crate::child::StopTarget;
 use crate::limits::DURATION_MAX;
 use crate::lines::level::Level;
@@ -60,9 +60,8 @@ const HYBRID_PATIENCE: Duration = Duration::from_secs(130);
 /// Where the service's StatsD server listens.
 pub const STATSD: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8125));
 const GRACE: &str = "--grace";
-/// What the variables about a process end with.
-const GROUP: &str = "LOG_GROUP_ARN";
-const ENABLED: &str = "LOGS_ENABLED";
+const SIDECAR_PORT: &str = "MWAA__HEALTH_MONITORING__SIDECAR_HEALTH_PORT";
+const REPLACEMENT_THRESHOLD: &str = "AIRFLOW__MWAA__WORKER_REPLACEMENT_THRESHOLD_SECONDS";
 /// A message without meaning, which the images leave out.
 const NOISE: &str = "The basic metric validator will be deprecated";
 
@@ -71,8 +70,11 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// One of the container's processes.
 struct Part {
-    /// In the variables' names.
     source: &'static str,
+    /// The variables about it.
+    group: &'static str,
+    enabled: &'static str,
+    level: &'static str,
     /// In the stream's name.
     prefix: &'static str,
     /// In the counters' names.
@@ -80,31 +82,30 @@ struct Part {
     command: &'static [&'static str],
 }
 
-const SCHEDULER: Part =
-    Part { source: "SCHEDULER", prefix: "scheduler", metrics: "Scheduler", command: &["airflow", "scheduler"] };
-const DAG_PROCESSOR: Part = Part {
-    source: "DAGPROCESSOR",
-    prefix: "dag-processor-manager",
-    metrics: "DAGProcessorManager",
-    command: &["airflow", "dag-processor"],
-};
-const TRIGGERER: Part =
-    Part { source: "TRIGGERER", prefix: "triggerer", metrics: "Triggerer", command: &["airflow", "triggerer"] };
-const WORKER: Part =
-    Part { source: "WORKER", prefix: "worker", metrics: "Worker", command: &["airflow", "celery", "worker"] };
-const WEBSERVER_2: Part =
-    Part { source: "WEBSERVER", prefix: "webserver", metrics: "WebServer", command: &["airflow", "webserver"] };
-const WEBSERVER_3: Part =
-    Part { source: "WEBSERVER", prefix: "webserver", metrics: "WebServer", command: &["airflow", "api-server"] };
+macro_rules! part {
+    ($source:literal, $prefix:literal, $metrics:literal, $($word:literal),+) => {
+        Part {
+            source: $source,
+            group: concat!("MWAA__LOGGING__AIRFLOW_", $source, "_LOG_GROUP_ARN"),
+            enabled: concat!("MWAA__LOGGING__AIRFLOW_", $source, "_LOGS_ENABLED"),
+            level: concat!("MWAA__LOGGING__AIRFLOW_", $source, "_LOG_LEVEL"),
+            prefix: $prefix,
+            metrics: $metrics,
+            command: &[$($word),+],
+        }
+    };
+}
+
+const SCHEDULER: Part = part!("SCHEDULER", "scheduler", "Scheduler", "airflow", "scheduler");
+const DAG_PROCESSOR: Part =
+    part!("DAGPROCESSOR", "dag-processor-manager", "DAGProcessorManager", "airflow", "dag-processor");
+const TRIGGERER: Part = part!("TRIGGERER", "triggerer", "Triggerer", "airflow", "triggerer");
+const WORKER: Part = part!("WORKER", "worker", "Worker", "airflow", "celery", "worker");
+const WEBSERVER_2: Part = part!("WEBSERVER", "webserver", "WebServer", "airflow", "webserver");
+const WEBSERVER_3: Part = part!("WEBSERVER", "webserver", "WebServer", "airflow", "api-server");
 
 /// One for each source.
 const PARTS: [&Part; 5] = [&SCHEDULER, &DAG_PROCESSOR, &TRIGGERER, &WORKER, &WEBSERVER_3];
-
-impl Part {
-    fn variable(&self, what: &str) -> String {
-        format!("MWAA__LOGGING__AIRFLOW_{}_{what}", self.source)
-    }
-}
 
 /// The wishes for `logpump run`. Err: what it cannot do, or what is wrong in a variable.
 pub fn wishes(preset: &Preset, arguments: &RunArguments, env: Environment<'_>) -> Result<Vec<Wish>, Refusal> {
@@ -145,18 +146,20 @@ pub fn oddities(preset: &Preset, wishes: &[Wish]) -> Vec<String> {
 
 /// Of each process whose lines are not sent, what becomes of them and why.
 pub fn notes(wishes: &[Wish], are_all_copied: bool) -> Vec<String> {
-    let note = |wish: &Wish| {
-        let (what, how) = match wish.unwanted? {
-            Why::NoGroup => (GROUP, "is not set"),
-            Why::Disabled => (ENABLED, "is not true"),
-            Why::Level | Why::Noise => return None,
-        };
-        let name = &wish.name.as_ref()?.value;
-        let part = PARTS.iter().find(|part| part.prefix == name)?;
-        let fate = if wish.is_copied(are_all_copied) { "go to stdout only" } else { "are read and discarded" };
-        Some(format!("{name}: lines {fate}: {} {how}", part.variable(what)))
+    wishes.iter().filter_map(|wish| note(wish, are_all_copied)).collect()
+}
+
+/// The same of one. None: they are sent.
+pub fn note(wish: &Wish, are_all_copied: bool) -> Option<String> {
+    let name = &wish.name.as_ref()?.value;
+    let part = PARTS.iter().find(|part| part.prefix == name)?;
+    let (variable, how) = match wish.unwanted? {
+        Why::NoGroup => (part.group, "is not set"),
+        Why::Disabled => (part.enabled, "is not true"),
+        Why::Level | Why::Noise => return None,
     };
-    wishes.iter().filter_map(note).collect()
+    let fate = if wish.is_copied(are_all_copied) { "go to stdout only" } else { "are read and discarded" };
+    Some(format!("{name}: lines {fate}: {variable} {how}"))
 }
 
 /// What the images' Python entrypoint does and logpump does not: then it is to stay, with logpump before its commands.
@@ -192,11 +195,11 @@ fn airflow_version(env: Environment<'_>) -> Result<u32, Refusal> {
 
 fn wish(role: Role, part: &Part, arguments: &RunArguments, env: Environment<'_>) -> Result<Wish, Refusal> {
     let group = group(part, env)?;
-    let enabled = is_on(&part.variable(ENABLED), env);
-    let level = level(env, &part.variable("LOG_LEVEL"))?;
+    let enabled = is_on(part.enabled, env);
+    let level = level(env, part)?;
     let mut wish = base(arguments, part.command.iter().map(OsString::from).collect());
     wish.name = Some(preset(part.prefix.to_owned()));
-    wish.env = vec![("AIRFLOW_CONSOLE_LOG_LEVEL".to_owned(), preset(console_level(role, env)?))];
+    wish.env = vec![("AIRFLOW_CONSOLE_LOG_LEVEL".to_owned(), console_level(role, env)?)];
     if env("PYTHONUNBUFFERED").is_none() {
         wish.env.push(("PYTHONUNBUFFERED".to_owned(), preset("1".to_owned())));
     }
@@ -205,7 +208,7 @@ fn wish(role: Role, part: &Part, arguments: &RunArguments, env: Environment<'_>)
         Some(_) if !enabled => Some(Why::Disabled),
         Some(_) => None,
     };
-    wish.log_group = group.map(preset);
+    wish.log_group = group.map(|value| Sourced { value, source: Source::Variable(part.group) });
     // The service's own readers know this stream by its fixed name.
     wish.log_stream = preset(match part.source {
         "DAGPROCESSOR" => "{name}.log".to_owned(),
@@ -216,8 +219,8 @@ fn wish(role: Role, part: &Part, arguments: &RunArguments, env: Environment<'_>)
         // Celery's warm shutdown: https://github.com/apache/airflow/issues/18068
         wish.kill_mode = preset(StopTarget::Leader);
     }
-    wish.grace = preset(patience(role, part, env)?);
-    wish.level = Some(preset(Threshold::From(level)));
+    wish.grace = patience(role, part, env)?;
+    wish.level = Some(Sourced { value: Threshold::From(level.value), source: level.source });
     wish.trim = preset(true);
     wish.noise = Some(NOISE);
     wish.metrics = Some(preset(part.metrics.to_owned()));
@@ -226,8 +229,8 @@ fn wish(role: Role, part: &Part, arguments: &RunArguments, env: Environment<'_>)
 
 /// The region is in it too, so that a name alone is a mistake.
 fn group(part: &Part, env: Environment<'_>) -> Result<Option<String>, Refusal> {
-    let name = part.variable(GROUP);
-    let Some(arn) = env(&name) else { return Ok(None) };
+    let name = part.group;
+    let Some(arn) = env(name) else { return Ok(None) };
     names::arn(&arn).map_err(|what| refusal(format!("{name}: {what}")))?;
     Ok(Some(arn))
 }
@@ -240,37 +243,45 @@ fn cap(grace: &mut Sourced<Duration>, max: Option<Duration>) {
 }
 
 /// What Airflow itself is to print: the component's own level, and INFO where several share a container's setting.
-fn console_level(role: Role, env: Environment<'_>) -> Result<String, Refusal> {
+fn console_level(role: Role, env: Environment<'_>) -> Result<Sourced<String>, Refusal> {
     let own = match role {
-        Role::Scheduler => "SCHEDULER",
-        Role::Worker => "WORKER",
-        Role::Webserver => "WEBSERVER",
-        Role::Hybrid => return Ok("INFO".to_owned()),
+        Role::Scheduler => SCHEDULER,
+        Role::Worker => WORKER,
+        Role::Webserver => WEBSERVER_3,
+        Role::Hybrid => return Ok(preset("INFO".to_owned())),
     };
-    Ok(format!("{:?}", level(env, &format!("MWAA__LOGGING__AIRFLOW_{own}_LOG_LEVEL"))?).to_uppercase())
+    let Sourced { value, source } = level(env, &own)?;
+    Ok(Sourced { value: Threshold::From(value).name(), source })
 }
 
-fn level(env: Environment<'_>, name: &str) -> Result<Level, Refusal> {
-    let Some(text) = env(name) else { return Ok(Level::Info) };
-    Level::named(text.as_bytes())
+fn level(env: Environment<'_>, part: &Part) -> Result<Sourced<Level>, Refusal> {
+    let name = part.level;
+    let Some(text) = env(name) else { return Ok(preset(Level::Info)) };
+    let level = Level::named(text.as_bytes());
+    level
+        .map(|value| Sourced { value, source: Source::Variable(name) })
         .ok_or_else(|| refusal(format!("{name}={text}: known are DEBUG, INFO, WARNING, ERROR and CRITICAL")))
 }
 
-fn patience(role: Role, part: &Part, env: Environment<'_>) -> Result<Duration, Refusal> {
+fn patience(role: Role, part: &Part, env: Environment<'_>) -> Result<Sourced<Duration>, Refusal> {
     const NAME: &str = "MWAA__HYBRID_CONTAINER__SIGTERM_PATIENCE_INTERVAL";
     if role != Role::Hybrid || part.source != "WORKER" {
-        return Ok(PATIENCE);
+        return Ok(preset(PATIENCE));
     }
-    let Some(text) = env(NAME) else { return Ok(HYBRID_PATIENCE) };
+    let Some(text) = env(NAME) else { return Ok(preset(HYBRID_PATIENCE)) };
     let seconds = text.parse().ok().filter(|seconds| (0..=3600).contains(seconds));
     let seconds: u64 = seconds.ok_or_else(|| refusal(format!("{NAME}={text}: seconds, from 0 to 3600")))?;
-    Ok(Duration::from_secs(seconds))
+    Ok(Sourced { value: Duration::from_secs(seconds), source: Source::Variable(NAME) })
 }
 
 /// Of the one process that the images ask about.
-fn conditions(role: Role, database_check: bool, env: Environment<'_>) -> Result<Vec<Sourced<Condition>>, Refusal> {
+fn conditions(role: Role, database_check: bool, env: Environment<'_>) -> Result<Vec<HealthWish>, Refusal> {
     let mut conditions = Vec::new();
     let sidecar = "MWAA__HEALTH_MONITORING__ENABLE_SIDECAR_HEALTH_MONITORING";
+    let given = [("listen", SIDECAR_PORT), ("replacement_threshold", REPLACEMENT_THRESHOLD)];
+    let is_theirs = |variable: &str| variable == SIDECAR_PORT || role != Role::Scheduler;
+    let given = given.into_iter().filter(|(_, variable)| env(variable).is_some() && is_theirs(variable));
+    let given = given.map(|(key, variable)| (key.to_owned(), Source::Variable(variable))).collect::<Vec<_>>();
     if role != Role::Webserver && is_on(sidecar, env) {
         let replacement_threshold = match role {
             Role::Worker | Role::Hybrid => replacement_threshold(env)?,
@@ -296,11 +307,15 @@ fn conditions(role: Role, database_check: bool, env: Environment<'_>) -> Result<
             },
         });
     }
-    Ok(conditions.into_iter().map(preset).collect())
+    let wish = |value: Condition| {
+        let keys = if let Kind::Udp { .. } = value.kind { given.clone() } else { Vec::new() };
+        HealthWish { value, source: Source::Preset, keys }
+    };
+    Ok(conditions.into_iter().map(wish).collect())
 }
 
 fn sidecar_port(env: Environment<'_>) -> Result<u16, Refusal> {
-    const NAME: &str = "MWAA__HEALTH_MONITORING__SIDECAR_HEALTH_PORT";
+    const NAME: &str = SIDECAR_PORT;
     let Some(text) = env(NAME) else { return Ok(UDP_LISTEN.1) };
     let port = text.parse().ok().filter(|port| *port != 0);
     port.ok_or_else(|| refusal(format!("{NAME}={text}: a port, from 1 to 65535")))
@@ -308,7 +323,7 @@ fn sidecar_port(env: Environment<'_>) -> Result<u16, Refusal> {
 
 /// Whole seconds, as the images take it: what is behind a point is cut off.
 fn replacement_threshold(env: Environment<'_>) -> Result<Duration, Refusal> {
-    const NAME: &str = "AIRFLOW__MWAA__WORKER_REPLACEMENT_THRESHOLD_SECONDS";
+    const NAME: &str = REPLACEMENT_THRESHOLD;
     let Some(text) = env(NAME) else { return Ok(Duration::ZERO) };
     let most = DURATION_MAX.as_secs() as f64;
     let seconds = text.trim().parse().ok().filter(|seconds: &f64| (0.0..=most).contains(seconds));

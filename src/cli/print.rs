@@ -7,12 +7,12 @@ use std::path::Path;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
-use super::config::{Masked, Threshold};
+use super::config::Masked;
 use super::decided::Decided;
 use super::endpoint;
-use super::processes::{Source, Sourced, Wish};
+use super::processes::{HealthWish, Source, Sourced, Wish};
 use crate::child::{StopTarget, signal_name};
-use crate::run::health::{Action, Condition, Kind};
+use crate::run::health::{Action, Kind};
 
 /// What the options of `logpump run` are, and who said so.
 pub struct Options {
@@ -84,6 +84,7 @@ pub fn text(
         Source::Defaults(at) => format!("{file}:{}, [defaults]", at.line),
         Source::Option(option) => format!("{option}, {}", options.source(option)),
         Source::BuiltIn => "default".to_owned(),
+        Source::Variable(name) => name.to_owned(),
         Source::Preset => "mwaa".to_owned(),
     };
     let _ = writeln!(text, "\nplogs = {}  # {}", plogs.value, place(plogs.source));
@@ -96,7 +97,11 @@ pub fn text(
         let name_from = wish.name.as_ref().map_or("the command's base name".to_owned(), |name| at(&name.source));
         line("name", &quoted(name), &name_from);
         let argv: Vec<_> = wish.argv.iter().map(|word| quoted(&word.to_string_lossy())).collect();
-        let command_from = if file.is_empty() { "command line" } else { &file };
+        let command_from = match &wish.name {
+            Some(name) if name.source == Source::Preset => "mwaa",
+            _ if file.is_empty() => "command line",
+            _ => &file,
+        };
         line("command", &format!("[{}]", argv.join(", ")), command_from);
         for (name, value) in &wish.env {
             line(&format!("# env.{}", quoted(name)), "...", &at(&value.source));
@@ -122,11 +127,7 @@ pub fn text(
         };
         line("kill_mode", &quoted(mode), &at(&wish.kill_mode.source));
         if let Some(level) = &wish.level {
-            let text = match level.value {
-                Threshold::From(level) => format!("{level:?}").to_uppercase(),
-                Threshold::Always => "always".to_owned(),
-            };
-            line("level", &quoted(&text), &at(&level.source));
+            line("level", &quoted(&level.value.name()), &at(&level.source));
         }
         line("trim", &wish.trim.value.to_string(), &at(&wish.trim.source));
         let mask = match &wish.mask.value {
@@ -151,17 +152,20 @@ pub fn text(
             line("timeout", &quoted(&text), &at(&timeout.source));
         }
         for condition in &wish.health {
-            text.push_str(&health(&condition.value, &at(&condition.source)));
+            text.push_str(&health(condition, &at));
         }
     }
     text
 }
 
 /// A condition, with all that is left out in the file.
-fn health(condition: &Condition, source: &str) -> String {
-    let mut text = format!("\n[[process.health]]  # {source}\n");
+fn health(wish: &HealthWish, at: &dyn Fn(&Source) -> String) -> String {
+    let HealthWish { value: condition, source, keys } = wish;
+    let mut text = format!("\n[[process.health]]  # {}\n", at(source));
+    let unsaid = if *source == Source::Preset { Source::Preset } else { Source::BuiltIn };
     let mut line = |key: &str, value: &str| {
-        let _ = writeln!(text, "{key} = {value}");
+        let source = keys.iter().find(|(name, _)| name == key).map_or(&unsaid, |(_, source)| source);
+        let _ = writeln!(text, "{key} = {value}  # {}", at(source));
     };
     let time = |time| quoted(&humantime::format_duration(time).to_string());
     match &condition.kind {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::args::{JoinChoice, RunArguments};
+use super::config::health::Told;
 use super::config::{self, At, Complaint, Config, Given, Masked, Settings, Threshold};
 use super::mwaa;
 use super::names::{self, Parts};
@@ -40,7 +41,7 @@ pub struct Wish {
     pub kill_mode: Sourced<StopTarget>,
     pub grace: Sourced<Duration>,
     pub timeout: Option<Sourced<Duration>>,
-    pub health: Vec<Sourced<Condition>>,
+    pub health: Vec<HealthWish>,
     pub level: Option<Sourced<Threshold>>,
     pub trim: Sourced<bool>,
     pub mask: Sourced<Masked>,
@@ -60,6 +61,14 @@ pub struct Sourced<T> {
     pub source: Source,
 }
 
+/// A condition, and where those of its keys were found that do not stand where it does by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthWish {
+    pub value: Condition,
+    pub source: Source,
+    pub keys: Vec<(String, Source)>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// Of the process itself, in the file.
@@ -69,6 +78,8 @@ pub enum Source {
     /// `logpump run` was given this option, or has a default for it.
     Option(&'static str),
     BuiltIn,
+    /// One of the service's.
+    Variable(&'static str),
     /// `logpump mwaa` says so.
     Preset,
 }
@@ -148,6 +159,7 @@ impl fmt::Display for Source {
             Source::Process(at) | Source::Defaults(at) => write!(f, "{at}"),
             Source::Option(option) => f.write_str(option),
             Source::BuiltIn => f.write_str("built in"),
+            Source::Variable(name) => f.write_str(name),
             Source::Preset => f.write_str("the environment of MWAA"),
         }
     }
@@ -231,7 +243,7 @@ fn of_file(arguments: &RunArguments, defaults: &Settings, process: &config::Proc
         kill_mode: first(&own.kill_mode, &defaults.kill_mode).unwrap_or(base.kill_mode),
         grace: first(&own.grace, &defaults.grace).unwrap_or(base.grace),
         timeout: first(&own.timeout, &defaults.timeout),
-        health: process.health.iter().map(|condition| sourced(condition, Source::Process)).collect(),
+        health: process.health.iter().map(of_health).collect(),
         level: first(&own.level, &defaults.level),
         trim: first(&own.trim, &defaults.trim).unwrap_or(base.trim),
         mask: first(&own.mask, &defaults.mask).unwrap_or(base.mask),
@@ -241,6 +253,11 @@ fn of_file(arguments: &RunArguments, defaults: &Settings, process: &config::Proc
         metrics: first(&own.metrics, &defaults.metrics),
         ..base
     }
+}
+
+fn of_health(told: &Told) -> HealthWish {
+    let keys = told.keys.iter().map(|(key, at)| (key.clone(), Source::Process(*at))).collect();
+    HealthWish { value: told.value.clone(), source: Source::Process(told.at), keys }
 }
 
 fn sourced_env(

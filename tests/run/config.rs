@@ -397,7 +397,7 @@ fn print_config_says_which_region_and_endpoint_are_used_and_no_password() {
 fn print_config_says_what_would_run_and_where_each_setting_comes_from() {
     let run = Logpump::new("auto").into_files();
     let file = "[defaults]\ngrace = \"5s\"\n[[process]]\nname = \"web\"\ncommand = [\"touch\", \"a b\"]\nenv.SECRET = \
-                \"marked\"\nstop_signal = 2\n";
+                \"marked\"\nstop_signal = 2\n[[process.health]]\ntype = \"exec\"\ncommand = [\"true\"]\nretries = 7\n";
     let run = with(run, file).env("LOGPUMP_EOF_GRACE", "3s").arg("--print-config");
     let ended = run.run_without_report();
     assert_eq!((ended.code, ended.said.as_str()), (Some(0), ""));
@@ -413,6 +413,8 @@ fn print_config_says_what_would_run_and_where_each_setting_comes_from() {
         "grace = \"5s\"  # ",
         "logpump.toml:2, [defaults]\n",
         "kill_mode = \"group\"  # default\n",
+        "logpump.toml:8\ntype = \"exec\"  # ",
+        "logpump.toml:11\ninterval = \"30s\"  # default\n",
     ] {
         assert!(printed.contains(expected), "{expected:?} is missing in\n{printed}");
     }

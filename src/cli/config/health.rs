@@ -7,7 +7,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::reader::{Entry, Reader};
-use super::{Given, duration, timeout};
+use super::{At, Given, duration, timeout};
 use crate::limits::{HEALTH_CONDITIONS_MAX, HEALTH_INTERVAL_MIN, HEALTH_RETRIES_MAX};
 use crate::run::health::{Action, Condition, Kind};
 
@@ -23,8 +23,16 @@ const EXEC_RETRIES: u32 = 3;
 const UDP_KEYS: &str = "type, listen, replacement_threshold, interval, start_period, action";
 const EXEC_KEYS: &str = "type, command, interval, timeout, retries, start_period, action, plog";
 
+/// A condition, where it stands, and where those of its keys that were written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    pub value: Condition,
+    pub at: At,
+    pub keys: Vec<(String, At)>,
+}
+
 /// All that is right of a process's conditions.
-pub(super) fn conditions(reader: &mut Reader<'_>, entry: &Entry<'_, '_>) -> Vec<Given<Condition>> {
+pub(super) fn conditions(reader: &mut Reader<'_>, entry: &Entry<'_, '_>) -> Vec<Told> {
     let DeValue::Array(tables) = entry.value.get_ref() else {
         let what = "health is a list: write [[process.health]], or health = [{ type = \"exec\", command = [\"...\"] }]";
         reader.complain(entry.value.span(), what.to_owned());
@@ -40,8 +48,9 @@ pub(super) fn conditions(reader: &mut Reader<'_>, entry: &Entry<'_, '_>) -> Vec<
         let at = reader.at(place(value).start);
         let is_table = matches!(value.get_ref(), DeValue::Table(_));
         let entries = reader.table(&Entry { key: entry.key, value });
+        let keys = entries.iter().map(|entry| (entry.name().to_owned(), reader.at(entry.key.span().start))).collect();
         let value = is_table.then(|| condition(reader, &entries, place(value)))??;
-        Some(Given { value, at })
+        Some(Told { value, at, keys })
     };
     tables.iter().filter_map(condition).collect()
 }

@@ -209,6 +209,28 @@ fn the_sidecar_is_heard_about_the_scheduler_or_the_worker_and_the_threshold_is_t
 }
 
 #[test]
+fn a_variable_that_was_set_is_the_source_and_else_the_preset() {
+    let variables = [
+        ("MWAA__LOGGING__AIRFLOW_WORKER_LOG_GROUP_ARN", ARN),
+        ("MWAA__LOGGING__AIRFLOW_WORKER_LOG_LEVEL", "ERROR"),
+        SIDECAR,
+        (PORT, "9000"),
+    ];
+    let worker = &asked(Role::Worker, &variables).unwrap()[0];
+    let level = Source::Variable("MWAA__LOGGING__AIRFLOW_WORKER_LOG_LEVEL");
+    assert_eq!(worker.log_group.as_ref().unwrap().source, Source::Variable(variables[0].0));
+    assert_eq!((worker.level.as_ref().unwrap().source, worker.env[0].1.source), (level, level));
+    assert_eq!((worker.grace.source, worker.health[0].source), (Source::Preset, Source::Preset));
+    assert_eq!(worker.health[0].keys, [("listen".to_owned(), Source::Variable(PORT))]);
+    let keys = |role, variables: &[_]| asked(role, variables).unwrap().remove(0).health.remove(0).keys;
+    assert_eq!(keys(Role::Scheduler, &[SIDECAR, (THRESHOLD, "30")]), [], "it has none");
+    let patience = "MWAA__HYBRID_CONTAINER__SIGTERM_PATIENCE_INTERVAL";
+    let hybrids = asked(Role::Hybrid, &[(patience, "20")]).unwrap();
+    assert_eq!((hybrids[0].grace.source, hybrids[3].grace.source), (Source::Preset, Source::Variable(patience)));
+    assert_eq!(asked(Role::Worker, &[]).unwrap()[0].level.as_ref().unwrap().source, Source::Preset);
+}
+
+#[test]
 fn a_port_or_a_threshold_that_is_none_is_refused() {
     for (name, values) in [(PORT, ["0", "70000", "8200x"]), (THRESHOLD, ["abc", "-100", "nan"])] {
         for value in values {
