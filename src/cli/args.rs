@@ -326,6 +326,10 @@ pub struct DoctorArguments {
     #[command(flatten)]
     pub run: RunArguments,
 
+    /// Look at what logpump mwaa ROLE would run, and where the environment says that its lines go
+    #[arg(long, value_enum, value_name = "ROLE", help_heading = "What to run")]
+    pub mwaa: Option<Role>,
+
     /// Also write one event into the log group and stream, for which it creates the stream
     #[arg(long = "try", help_heading = "Looking")]
     pub tries: bool,

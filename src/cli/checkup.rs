@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::args::{DoctorArguments, RunArguments};
+use super::mwaa;
 use super::processes::Wish;
 use super::resolve::{DEFAULT_DIRECTORY, Named, Outlet};
 use super::variables::Stray;
@@ -19,8 +20,8 @@ use crate::spool::entry::Address;
 const NO_COMMAND: &str = "doctor";
 
 pub fn plan(arguments: DoctorArguments, strays: &[Stray]) -> Result<Plan, Refusal> {
-    let DoctorArguments { mut run, tries, json } = arguments;
-    let has_commands = !run.command.is_empty() || run.config.is_some();
+    let DoctorArguments { mut run, tries, json, .. } = arguments;
+    let has_commands = !run.command.is_empty() || run.config.is_some() || run.preset.is_some();
     if !has_commands {
         run.command = vec![NO_COMMAND.into()];
     }
@@ -32,7 +33,11 @@ pub fn plan(arguments: DoctorArguments, strays: &[Stray]) -> Result<Plan, Refusa
     let target = if is_cloudwatch { resolve::target(&run)? } else { Target::default() };
     let places = if is_cloudwatch { places(&run, &named, &target)? } else { Vec::new() };
     if tries && places.is_empty() {
-        return Err(Refusal::usage("--try needs --log-group"));
+        return Err(Refusal::usage(if run.preset.is_some() {
+            "--try needs a log group, and the environment names none"
+        } else {
+            "--try needs --log-group"
+        }));
     }
     let files = match outlet {
         Outlet::Directory(directory) => {
@@ -47,7 +52,13 @@ pub fn plan(arguments: DoctorArguments, strays: &[Stray]) -> Result<Plan, Refusa
     };
     let specs = named.wishes.iter().zip(&named.names).map(|(wish, name)| spec(wish, name)).collect();
     let (checks, listens) = health(&named);
+    let (destined, oddities) = match &run.preset {
+        Some(preset) => (destined(&run, &named)?, mwaa::oddities(preset, &named.wishes)),
+        None => (Vec::new(), Vec::new()),
+    };
     Ok(Plan {
+        destined,
+        oddities,
         commands: named.wishes.len(),
         specs: if has_commands { specs } else { Vec::new() },
         checks,
@@ -69,6 +80,9 @@ pub fn plan(arguments: DoctorArguments, strays: &[Stray]) -> Result<Plan, Refusa
 fn places(run: &RunArguments, named: &Named, target: &Target) -> Result<Vec<Address>, Refusal> {
     let mut places: Vec<Address> = Vec::new();
     for ((wish, name), stream) in named.wishes.iter().zip(&named.names).zip(&named.streams) {
+        if wish.unwanted.is_some() {
+            continue;
+        }
         let group = resolve::group(run, wish, name)?;
         let region = group.region.unwrap_or_default();
         if !places.iter().any(|place| (&place.group, &place.region) == (&group.name, &region)) {
@@ -77,6 +91,21 @@ fn places(run: &RunArguments, named: &Named, target: &Target) -> Result<Vec<Addr
         }
     }
     Ok(places)
+}
+
+/// What the environment says of each process's lines. Err: that they are not sent, and why.
+fn destined(run: &RunArguments, named: &Named) -> Result<Vec<Result<String, String>>, Refusal> {
+    let each = named.wishes.iter().zip(&named.names).zip(&named.streams);
+    each.map(|((wish, name), stream)| {
+        if let Some(why) = mwaa::note(wish, run.tee) {
+            return Ok(Err(why));
+        }
+        let group = resolve::group(run, wish, name)?;
+        let region = group.region.map_or_else(String::new, |region| format!(" in {region}"));
+        let level = wish.level.as_ref().map_or_else(String::new, |level| format!(" from {}", level.value.name()));
+        Ok(Ok(format!("{name}: lines{level} go to log group {}{region}, stream {stream}", group.name)))
+    })
+    .collect()
 }
 
 /// The commands of the conditions, and where others listen.

@@ -25,7 +25,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches};
 
 use crate::refusal::{EXIT_CANT_CREATE, EXIT_USAGE, Refusal};
-use args::{Arguments, MwaaArguments, RunArguments, Verb};
+use args::{Arguments, DoctorArguments, MwaaArguments, RunArguments, Verb};
 use resolve::Resolution;
 
 /// Runs the program.
@@ -44,10 +44,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Run(arguments) => run(*arguments, &matches),
         Verb::Mwaa(arguments) => as_mwaa(*arguments, &matches),
         Verb::Check { file } => check(&file),
-        Verb::Doctor(arguments) => {
-            let strays = variables::of_environment(&Arguments::command());
-            checkup::plan(*arguments, &strays).map(|plan| crate::doctor::run(&plan))
-        }
+        Verb::Doctor(arguments) => doctor(*arguments, &matches),
         Verb::Completions { shell } => say(&describe::completions(grammar(), shell)),
         Verb::Man => say(&describe::man(grammar())),
     };
@@ -71,8 +68,18 @@ fn run(arguments: RunArguments, matches: &ArgMatches) -> Result<u8, Refusal> {
 
 fn as_mwaa(arguments: MwaaArguments, matches: &ArgMatches) -> Result<u8, Refusal> {
     let (_, of_verb) = matches.subcommand().expect("the grammar wants one");
-    let preset = Some(mwaa::given::preset(&arguments, of_verb)?);
-    run(RunArguments { preset, config: None, log_group: None, name: None, ..arguments.run }, matches)
+    let MwaaArguments { role, database_check, run: given } = arguments;
+    let preset = mwaa::given::preset(role, database_check, &given, of_verb)?;
+    run(mwaa::given::arguments(preset, given), matches)
+}
+
+fn doctor(mut arguments: DoctorArguments, matches: &ArgMatches) -> Result<u8, Refusal> {
+    let (_, of_verb) = matches.subcommand().expect("the grammar wants one");
+    if let Some(role) = arguments.mwaa {
+        let preset = mwaa::given::preset(role, false, &arguments.run, of_verb)?;
+        arguments.run = mwaa::given::arguments(preset, arguments.run);
+    }
+    Ok(crate::doctor::run(&checkup::plan(arguments, &variables::of_environment(&Arguments::command()))?))
 }
 
 fn check(file: &Path) -> Result<u8, Refusal> {
@@ -119,6 +126,7 @@ const DOCTORS: &[&str] = &[
     "spool_dir",
     "spool_max",
     "durable",
+    "mwaa",
     "tries",
     "json",
 ];

@@ -27,6 +27,10 @@ pub use files::Files;
 pub struct Plan {
     /// How many commands a run would have.
     pub commands: usize,
+    /// As `logpump mwaa`: what becomes of each process's lines. Err: they are not sent, and why.
+    pub destined: Vec<Result<String, String>>,
+    /// Variables and options that do nothing then.
+    pub oddities: Vec<String>,
     /// Those that were named.
     pub specs: Vec<Spec>,
     /// Of the health conditions, the commands, one for each.
@@ -110,6 +114,7 @@ pub fn run(plan: &Plan) -> u8 {
     findings.extend(plan.strays.iter().map(|(name, remedy)| {
         Finding::warn("variable", format!("{name} does nothing: logpump has no such variable"), remedy)
     }));
+    findings.extend(preset(plan));
     findings.extend(programs::look(&plan.specs));
     findings.extend(programs::look(&plan.checks));
     findings.extend(listens::look(&plan.listens));
@@ -123,6 +128,17 @@ pub fn run(plan: &Plan) -> u8 {
     // Who closed stdout reads the exit code.
     let _ = std::io::stdout().write_all(text.as_bytes());
     if works { 0 } else { EXIT_UNAVAILABLE }
+}
+
+/// What `logpump mwaa` makes of the environment.
+fn preset(plan: &Plan) -> impl Iterator<Item = Finding> {
+    const NAME: &str = "mwaa";
+    let sent = |destined: &Result<String, String>| match destined {
+        Ok(where_to) => Finding::ok(NAME, where_to),
+        Err(why) => Finding::warn(NAME, why, "nothing, if that is what the environment is to say"),
+    };
+    let odd = |what: &String| Finding::warn(NAME, what, "leave it out");
+    plan.destined.iter().map(sent).chain(plan.oddities.iter().map(odd))
 }
 
 fn as_text(findings: &[Finding], works: bool) -> String {

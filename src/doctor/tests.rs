@@ -8,6 +8,8 @@ use crate::ship::{Connection, Identity, Inspection};
 fn plan(tries: bool) -> Plan {
     Plan {
         commands: 1,
+        destined: Vec::new(),
+        oddities: Vec::new(),
         specs: Vec::new(),
         checks: Vec::new(),
         listens: Vec::new(),

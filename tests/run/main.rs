@@ -13,6 +13,7 @@ mod closed;
 mod config;
 mod damaged;
 mod doctor;
+mod doctor_mwaa;
 mod ends;
 mod faults;
 mod files;

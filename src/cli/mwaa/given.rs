@@ -4,8 +4,8 @@
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
-use super::{GRACE, Preset};
-use crate::cli::args::MwaaArguments;
+use super::{GRACE, Preset, Role};
+use crate::cli::args::RunArguments;
 use crate::refusal::Refusal;
 
 /// By the grammar's name, on the command line and in the environment.
@@ -17,8 +17,8 @@ const DECIDED: [(&str, &str, &str); 4] = [
 ];
 
 /// Err: one of them is on the command line, or a command. A variable may be there for other containers, or other verbs.
-pub fn preset(arguments: &MwaaArguments, matches: &ArgMatches) -> Result<Preset, Refusal> {
-    if !arguments.run.command.is_empty() {
+pub fn preset(role: Role, database_check: bool, run: &RunArguments, matches: &ArgMatches) -> Result<Preset, Refusal> {
+    if !run.command.is_empty() {
         return Err(Refusal::usage(
             "logpump mwaa takes no command behind a --: its ROLE says what runs; logpump run takes one",
         ));
@@ -31,9 +31,14 @@ pub fn preset(arguments: &MwaaArguments, matches: &ArgMatches) -> Result<Preset,
         )));
     }
     Ok(Preset {
-        role: arguments.role,
-        database_check: arguments.database_check,
-        patience_max: given(GRACE.trim_start_matches('-')).map(|_| arguments.run.grace),
+        role,
+        database_check,
+        patience_max: given(GRACE.trim_start_matches('-')).map(|_| run.grace),
         idle: DECIDED.iter().filter(|(id, ..)| given(id).is_some()).map(|(.., variable)| *variable).collect(),
     })
+}
+
+/// What `run` is told for this preset: of the variables that it would take itself, none.
+pub fn arguments(preset: Preset, run: RunArguments) -> RunArguments {
+    RunArguments { preset: Some(preset), config: None, log_group: None, name: None, ..run }
 }
