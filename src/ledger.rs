@@ -4,6 +4,7 @@
 //! (newline included). A line is counted as read when its end was seen. Bytes are booked piece by piece, a line once,
 //! when all its pieces have ended. Knows nothing of who books.
 
+use std::fmt;
 use std::ops::{Add, AddAssign};
 
 use serde::Serialize;
@@ -22,6 +23,17 @@ impl Count {
     /// What is left of it, nothing at least.
     pub fn without(self, gone: Count) -> Count {
         Count::new(self.lines.saturating_sub(gone.lines), self.bytes.saturating_sub(gone.bytes))
+    }
+}
+
+/// `1 line`, `2 lines`: what people read.
+pub fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", counted(self.lines, "line", "lines"), counted(self.bytes, "byte", "bytes"))
     }
 }
 
@@ -197,12 +209,7 @@ impl Ledger {
     /// None if every line and byte is accounted for, else what is not.
     pub fn imbalance(&self) -> Option<String> {
         let (came, went) = (self.read + self.adopted, self.out());
-        (came != went).then(|| {
-            format!(
-                "{} lines and {} bytes came in, {} lines and {} bytes are accounted for",
-                came.lines, came.bytes, went.lines, went.bytes
-            )
-        })
+        (came != went).then(|| format!("{came} came in, {went} are accounted for"))
     }
 
     pub fn add(&mut self, other: &Ledger) {
@@ -230,6 +237,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn one_of_a_thing_is_said_in_the_singular() {
+        assert_eq!(Count::new(1, 1).to_string(), "1 line (1 byte)");
+        assert_eq!(Count::new(0, 2).to_string(), "0 lines (2 bytes)");
+        assert_eq!(counted(1, "body", "bodies"), "1 body");
+    }
+
+    #[test]
     fn the_identity_holds_when_every_line_has_one_end_and_names_what_is_missing() {
         let mut ledger = Ledger { read: Count::new(10, 100), ..Ledger::default() };
         ledger.book(End::Delivered, Count::new(6, 60));
@@ -238,10 +252,7 @@ mod tests {
         ledger.in_memory = Count::new(1, 9);
         assert_eq!(ledger.imbalance(), None);
         ledger.in_memory = Count::new(1, 8);
-        assert_eq!(
-            ledger.imbalance().unwrap(),
-            "10 lines and 100 bytes came in, 10 lines and 99 bytes are accounted for"
-        );
+        assert_eq!(ledger.imbalance().unwrap(), "10 lines (100 bytes) came in, 10 lines (99 bytes) are accounted for");
     }
 
     #[test]

@@ -24,6 +24,7 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches};
 
+use crate::ledger::counted;
 use crate::refusal::{EXIT_CANT_CREATE, EXIT_USAGE, Refusal};
 use args::{Arguments, DoctorArguments, MwaaArguments, RunArguments, Verb};
 use resolve::Resolution;
@@ -93,7 +94,8 @@ fn check(file: &Path) -> Result<u8, Refusal> {
         // Of the options' variables, which run has.
         Err(error) => return Ok(explain(&error, "run")),
     }
-    say(&format!("{}: {} processes, nothing wrong\n", file.display(), config.processes.len()))
+    let processes = counted(config.processes.len() as u64, "process", "processes");
+    say(&format!("{}: {processes}, nothing wrong\n", file.display()))
 }
 
 fn say(text: &str) -> Result<u8, Refusal> {

@@ -5,6 +5,7 @@ use rustix::process::{Resource, geteuid, getrlimit};
 use super::{Finding, Plan};
 use crate::clock;
 use crate::intake::pipe;
+use crate::ledger::counted;
 use crate::limits::{HEALTH_CHECKS_MAX, PIPE_BYTES};
 use crate::run::EngineWish;
 use crate::spool::{self, examine::examine};
@@ -73,7 +74,11 @@ pub fn pipes(commands: usize) -> Finding {
             }
             Err(error) => {
                 let remedy = "raise the limit of open files (ulimit -n)";
-                return Finding::fail("pipes", format!("cannot make {commands} pipes: {error}"), remedy);
+                return Finding::fail(
+                    "pipes",
+                    format!("cannot make {}: {error}", counted(commands as u64, "pipe", "pipes")),
+                    remedy,
+                );
             }
         }
     }
@@ -104,8 +109,7 @@ pub fn open_files(plan: &Plan) -> Finding {
     let each = if plan.files.is_some() { 3 } else { 2 };
     let health = 2 * plan.checks.len().min(HEALTH_CHECKS_MAX) + plan.listens.len();
     let wanted = plan.commands as u64 * each + OPEN_FILES_FIXED + health as u64;
-    let commands =
-        if plan.commands == 1 { "1 command takes".into() } else { format!("{} commands take", plan.commands) };
+    let commands = counted(plan.commands as u64, "command takes", "commands take");
     match getrlimit(Resource::Nofile).current {
         None => Finding::ok(NAME, "without limit"),
         Some(limit) if limit >= wanted => Finding::ok(NAME, format!("at most {limit}; {commands} {wanted}")),

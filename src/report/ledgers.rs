@@ -108,7 +108,7 @@ impl Report {
     /// One line: what came, and what became of it.
     pub fn summary(&self) -> String {
         let total = self.total();
-        let mut text = format!("{} lines ({} bytes) read", total.read.lines, total.read.bytes);
+        let mut text = format!("{} read", total.read);
         if total.adopted != Count::default() {
             text.push_str(&format!(", {} adopted", total.adopted.lines));
         }

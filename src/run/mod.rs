@@ -329,10 +329,9 @@ fn tell(report: &Report, tee: bool) {
     }
     if report.tee_dropped != (0, 0) {
         tracing::warn!(
-            "{}: stdout did not take {} lines ({} bytes): nobody reads it, it is closed or it is too slow",
+            "{}: stdout did not take {}: nobody reads it, it is closed or it is too slow",
             if tee { "--tee" } else { "--plogs" },
-            report.tee_dropped.0,
-            report.tee_dropped.1
+            Count::new(report.tee_dropped.0, report.tee_dropped.1)
         );
     }
 }

@@ -1,6 +1,6 @@
 //! Lines that were dropped between two that were not, and the marker that says so in their place. Pure.
 
-use crate::ledger::{Count, End};
+use crate::ledger::{Count, End, counted};
 
 /// Discards without a line packed between them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +28,7 @@ impl Gap {
     pub fn text(&self) -> String {
         let lines = match self.count.lines {
             0 => "part of a line".to_owned(),
-            1 => "1 line".to_owned(),
-            lines => format!("{lines} lines"),
+            lines => counted(lines, "line", "lines"),
         };
         let reasons: Vec<_> = self.reasons.iter().map(|reason| reason.reason()).collect();
         format!("logpump: dropped {lines} ({}) here: {}", rounded(self.count.bytes), reasons.join(", "))

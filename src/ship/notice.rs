@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::split_body::Event;
-use crate::ledger::End;
+use crate::ledger::{End, counted};
 use crate::limits::EXCERPT_CHARACTERS_MAX;
 use crate::spool::entry::Address;
 use crate::spool::wire::Refusal;
@@ -157,8 +157,9 @@ impl fmt::Display for Notice {
             }
             Notice::Unanswered { calls, longest } => write!(
                 f,
-                "CloudWatch Logs has not answered {calls} call(s), one of them for {:.1} s: what they carried, and what \
+                "CloudWatch Logs has not answered {}, one of them for {:.1} s: what they carried, and what \
                  waited for them, is not delivered; see the way to it (proxies, firewalls, VPC endpoints)",
+                counted(*calls as u64, "call", "calls"),
                 longest.as_secs_f64()
             ),
             Notice::Trouble { stream, detail } => write!(
@@ -188,7 +189,8 @@ impl fmt::Display for Notice {
                  retention, or more than 2 hours ahead): counted as rejected in the report; check this machine's clock"
             ),
             Notice::Adopted { entries, lines } => {
-                write!(f, "an ended run left {entries} bodies ({lines} lines) here: they are sent now")
+                let (bodies, lines) = (counted(*entries, "body", "bodies"), counted(*lines, "line", "lines"));
+                write!(f, "an ended run left {bodies} ({lines}) here: what it left is sent now")
             }
             Notice::SpoolRefuses { why } => {
                 let (why, remedy) = match why {
@@ -240,7 +242,8 @@ impl fmt::Display for Notice {
             ),
             Notice::SetAside { what } => write!(f, "the spool has bytes that cannot be read, and keeps them: {what}"),
             Notice::Invalid { stream, events, event, detail, last_said } => {
-                write!(f, "CloudWatch Logs refused {events} event(s) of stream {stream}, each by itself: {detail}; ")?;
+                let events = counted(*events as u64, "event", "events");
+                write!(f, "CloudWatch Logs refused {events} of stream {stream}, each by itself: {detail}; ")?;
                 match event {
                     Some(event) => describe(f, event)?,
                     None => write!(f, "the event cannot be read")?,
@@ -261,7 +264,11 @@ fn describe(f: &mut fmt::Formatter<'_>, event: &Event) -> fmt::Result {
     let Event { timestamp, message } = event;
     let excerpt: String = message.chars().take(EXCERPT_CHARACTERS_MAX).collect();
     let more = if excerpt.len() < message.len() { "..." } else { "" };
-    write!(f, "the first has timestamp {timestamp} and {} bytes: {excerpt:?}{more}", message.len())
+    write!(
+        f,
+        "the first has timestamp {timestamp} and {}: {excerpt:?}{more}",
+        counted(message.len() as u64, "byte", "bytes")
+    )
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ fn the_table_names_what_is_wrong() {
     let table = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1));
     assert!(table.contains("w0: first missing: 50-59\n"), "{table}");
-    let last = "WRONG: 90 lines, 13500 bytes in 1 streams (writers and counts inferred from what was seen)\n";
+    let last = "WRONG: 90 lines, 13500 bytes in 1 stream (writers and counts inferred from what was seen)\n";
     assert!(table.ends_with(last), "{table}");
 }
 

@@ -33,7 +33,7 @@ fn what_stood_in_the_way_at_the_end_is_named_before_the_last_report() {
         let silent_url = format!("http://{}", silent.local_addr().unwrap());
         for (url, cause) in [
             (&throttled.url, "CloudWatch Logs has throttled calls for "),
-            (&silent_url, "CloudWatch Logs has not answered 1 call(s), one of them for "),
+            (&silent_url, "CloudWatch Logs has not answered 1 call, one of them for "),
         ] {
             let run = Logpump::new(engine).into_cloudwatch(url).args(&["--drain-timeout", "2s"]);
             let ended = run.command(&["seq", "10"]).run();

@@ -144,7 +144,7 @@ fn messages_as_json_are_json() {
         ended.said.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
     let text = |message: &serde_json::Value| message["message"].as_str().unwrap().to_owned();
     assert!(
-        messages.iter().any(|message| text(message).contains("1 lines (6 bytes) read, 1 delivered")),
+        messages.iter().any(|message| text(message).contains("1 line (6 bytes) read, 1 delivered")),
         "{messages:?}"
     );
 }

@@ -66,7 +66,7 @@ fn a_directory_that_is_removed_in_an_outage_is_made_again_and_what_was_in_it_is_
         let state = format!("{:#}\n{}", ended.report, ended.said);
         assert!(delivered == 0 && gone > 0 && left > 0, "{state}");
         assert!(ended.said.contains(&format!("--spool-dir {}: ", spool.display())), "{state}");
-        assert!(ended.said.contains("files of the spool were removed, or moved away, while we use them"), "{state}");
+        assert!(ended.said.contains(" removed, or moved away, while in use, and with that "), "{state}");
         assert!(ended.said.contains("name a directory with --spool-dir that nobody cleans up"), "{state}");
     });
 }

@@ -161,7 +161,8 @@ fn verdict(findings: &Findings) -> String {
     };
     let word = if findings.ok { "right" } else { "WRONG" };
     let Findings { lines, bytes, streams, .. } = findings;
-    let mut text = format!("{word}: {lines} lines, {bytes} bytes in {streams} streams{inferred}\n");
+    let streams = if *streams == 1 { "1 stream".to_owned() } else { format!("{streams} streams") };
+    let mut text = format!("{word}: {lines} lines, {bytes} bytes in {streams}{inferred}\n");
     if findings.lines > 0 && findings.writers.iter().all(|found| found.altered == found.lines) {
         text += "no line is right: do --charset and --size match what was written?\n";
     }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::segment::{JOURNAL_ENTRY_BYTES, journal_entry};
 use super::{Op, Outcome, Segment, SegmentId, Store};
+use crate::ledger::counted;
 use crate::limits::SPOOL_RETRY;
 use crate::spool::wire::Event;
 
@@ -222,8 +223,9 @@ impl Store {
         let lines: u64 = segments.map(Segment::unjournalled_lines).sum();
         if lines > 0 {
             self.say(format!(
-                "up to {lines} lines that were delivered could not be noted as that on the spool's disk: the next run may \
-                 send them again, and does not count them as duplicates"
+                "up to {} delivered could not be noted as that on the spool's disk: the next run may send them \
+                 again, and does not count them as duplicates",
+                counted(lines, "line that was", "lines that were")
             ));
         }
     }

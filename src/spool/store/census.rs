@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 
 use super::{Op, Outcome, SegmentId, Store};
-use crate::ledger::Count;
+use crate::ledger::{Count, counted};
 use crate::spool::entry::Sum;
 use crate::spool::wire::Event;
 
@@ -139,9 +139,9 @@ impl Store {
         let (segments, count) = (std::mem::take(&mut self.census.segments), std::mem::take(&mut self.census.count));
         if count != Count::default() {
             self.say(format!(
-                "{segments} files of the spool were removed, or moved away, while we use them, and with them {} lines ({} bytes) that were \
-                 still to be sent: counted as dropped{{unreadable}}; name a directory with --spool-dir that nobody cleans up",
-                count.lines, count.bytes
+                "{} removed, or moved away, while in use, and with that {count} still to be sent: counted as \
+                 dropped{{unreadable}}; name a directory with --spool-dir that nobody cleans up",
+                counted(segments, "file of the spool was", "files of the spool were")
             ));
         }
     }

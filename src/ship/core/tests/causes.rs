@@ -101,7 +101,7 @@ fn calls_that_nobody_answers_are_named_unless_they_have_only_just_gone() {
     rig.core.name_causes(rig.now);
     let expected = Notice::Unanswered { calls: 2, longest: ms(2500) };
     assert_eq!(rig.core.poll(rig.now), Some(Action::Say(expected.clone())));
-    assert!(expected.to_string().contains("has not answered 2 call(s), one of them for 2.5 s"), "{expected}");
+    assert!(expected.to_string().contains("has not answered 2 calls, one of them for 2.5 s"), "{expected}");
     // Also of a creation.
     let mut rig = Rig::new(1, options(1, 1));
     rig.offer(0, ["a"]);

@@ -269,7 +269,7 @@ fn the_message_names_the_event_as_far_as_a_person_needs_it() {
     assert_eq!(
         desk.notices[0].to_string(),
         format!(
-            "CloudWatch Logs refused 1 event(s) of stream stream-0, each by itself: InvalidParameterException: so it is; the \
+            "CloudWatch Logs refused 1 event of stream stream-0, each by itself: InvalidParameterException: so it is; the \
              first has timestamp 1001 and 204 bytes: \"bad\\u{{7}}{}\"...; counted as rejected{{invalid}} in the report, all \
              others are sent",
             "x".repeat(96)

@@ -341,6 +341,6 @@ fn a_sync_that_misses_a_segment_while_it_is_written_to_promises_nothing() {
         });
         assert_eq!(stored.last(), Some(1), "{sync:?}");
         let said: Vec<_> = std::iter::from_fn(|| rig.store.next_notice()).collect();
-        assert!(said.len() == 1 && said[0].contains("were removed"), "{said:?}");
+        assert!(said.len() == 1 && said[0].contains("1 file of the spool was removed"), "{said:?}");
     }
 }

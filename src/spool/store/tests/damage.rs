@@ -250,7 +250,7 @@ fn a_file_that_is_gone_is_counted_and_the_rest_goes_on() {
     assert_eq!((gone, gone.count), (lost, times(in_first)));
     assert_eq!(rig.store.used_bytes(), rig.disk.all_bytes());
     let said = rig.store.next_notice().unwrap();
-    assert!(said.contains("1 files of the spool were removed") && said.contains("4 lines (36 bytes)"), "{said}");
+    assert!(said.contains("1 file of the spool was removed") && said.contains("4 lines (36 bytes)"), "{said}");
     assert_eq!(rig.store.next_notice(), None);
 }
 
