@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 use std::io::Read;
+use std::ops::RangeInclusive;
 
 use logpump::spool::entry::Entry;
 use serde::Deserialize;
 
 use crate::service;
 use crate::text;
+use crate::tracebacks;
 use crate::truth::Truth;
 
 /// A PutLogEvents request.
@@ -30,8 +32,8 @@ pub struct InputEvent<'a> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Item {
-    /// By its number in the log stream.
-    Event(u32),
+    /// By their numbers in the log stream. Several: each was a line, and they were joined.
+    Events { first: u32, last: u32 },
     /// logpump's own: so many lines are missing here.
     Marker { lines: u64 },
 }
@@ -62,7 +64,7 @@ impl Body {
         }
         let mut items = Vec::with_capacity(request.events.len());
         for event in &request.events {
-            let item = item(&event.message, truth).ok_or_else(|| {
+            let item = item(&event.message, truth)?.ok_or_else(|| {
                 let text: String = event.message.chars().take(100).collect();
                 format!("{} is sent {} bytes that nobody wrote: {text:?}", request.stream, event.message.len())
             })?;
@@ -77,7 +79,7 @@ impl Body {
     /// What the entry says of its payload.
     fn check(&self, entry: &Entry, truth: &Truth) -> Result<(), String> {
         let raw_bytes = |item: &Item| match item {
-            Item::Event(event) => truth.events[*event as usize].raw_bytes,
+            Item::Events { first, last } => truth.raw_bytes(*first, *last),
             Item::Marker { .. } => 0,
         };
         if !self.items.iter().map(raw_bytes).eq(entry.raw_lengths.iter().copied()) {
@@ -94,10 +96,7 @@ impl Body {
     }
 
     pub fn events(&self) -> impl Iterator<Item = u32> {
-        self.items.iter().filter_map(|item| match item {
-            Item::Event(event) => Some(*event),
-            Item::Marker { .. } => None,
-        })
+        self.items.iter().filter_map(Item::events).flatten()
     }
 
     /// For `--trace`.
@@ -125,16 +124,52 @@ impl Body {
     }
 }
 
-fn item(message: &str, truth: &Truth) -> Option<Item> {
+impl Item {
+    /// None: it is none of the children's.
+    pub fn events(&self) -> Option<RangeInclusive<u32>> {
+        match self {
+            Item::Events { first, last } => Some(*first..=*last),
+            Item::Marker { .. } => None,
+        }
+    }
+}
+
+fn item(message: &str, truth: &Truth) -> Result<Option<Item>, String> {
     if let Some(event) = truth.find(message.as_bytes()) {
-        return Some(Item::Event(event));
+        return Ok(Some(Item::Events { first: event, last: event }));
     }
-    let lines = message.strip_prefix("logpump: dropped ")?;
-    if lines.starts_with("part of a line ") {
-        return Some(Item::Marker { lines: 0 });
+    if message.contains('\n') {
+        return joined(message, truth).map(Some);
     }
-    let lines = lines.split(' ').next()?.parse().ok()?;
-    Some(Item::Marker { lines })
+    let lines = message.strip_prefix("logpump: dropped ").and_then(|lines| match lines {
+        _ if lines.starts_with("part of a line ") => Some(0),
+        _ => lines.split(' ').next()?.parse().ok(),
+    });
+    Ok(lines.map(|lines| Item::Marker { lines }))
+}
+
+/// Lines that were written one after the other.
+fn joined(message: &str, truth: &Truth) -> Result<Item, String> {
+    let lines: Vec<_> = message.split('\n').collect();
+    if let Some(complaint) = tracebacks::complaint(&lines, truth.has_long) {
+        return Err(format!("lines are joined, and {complaint}: {message:?}"));
+    }
+    let (first, last) = truth
+        .find(lines[0].as_bytes())
+        .zip(truth.find(lines[lines.len() - 1].as_bytes()))
+        .ok_or_else(|| format!("what is joined, nobody wrote: {message:?}"))?;
+    let (from, to) = (truth.line_of(first), truth.line_of(last));
+    let is_line = |line: u32, text: &str| match truth.find(text.as_bytes()).filter(|_| !text.is_empty()) {
+        Some(event) => truth.line_of(event) == line && truth.lines[line as usize].events == 1,
+        None => text.is_empty() && truth.lines[line as usize].events == 0,
+    };
+    let is_all = (from..=to).count() == lines.len() && (from..=to).zip(&lines).all(|(line, text)| is_line(line, text));
+    let one_run = truth.lines[from as usize].run == truth.lines[to as usize].run;
+    if is_all && one_run {
+        Ok(Item::Events { first, last })
+    } else {
+        Err(format!("lines are joined that did not follow each other: {message:?}"))
+    }
 }
 
 fn unzipped(payload: &[u8]) -> Result<Vec<u8>, String> {

@@ -70,6 +70,10 @@ pub fn check_ledger(log: &Log, ledger: &Ledger, put: Count, seen: &Seen, ending:
     if booked_blank != blank && !ending.may_drop && !ending.gave_up {
         return Err(format!("{name}: {blank:?} are blank, {booked_blank:?} in the books"));
     }
+    let joined = log.joined_lines(ending.run);
+    if !ending.gave_up && !log.invalid_in.contains(&ending.run) && ledger.joined != joined {
+        return Err(format!("{name}: {joined} lines were joined to others, {} is in the books", ledger.joined));
+    }
     if !(ending.gave_up || ending.may_drop || ending.may_lose) {
         check_good(log, ending)?;
     }
@@ -193,12 +197,12 @@ pub fn check_gaps(log: &Log, run: u32, whole: bool) -> Result<(), String> {
             match item {
                 // A gap that lasts gets a marker whenever a line would not have waited longer.
                 Item::Marker { lines } => marker = Some(marker.unwrap_or(0) + lines),
-                Item::Event(event) => {
+                Item::Events { first, last } => {
                     let said = marker.take();
                     if next != u32::MAX {
-                        check_gap(name, truth, (next, *event), said)?;
+                        check_gap(name, truth, (next, *first), said)?;
                     }
-                    next = event + 1;
+                    next = last + 1;
                 }
             }
         }

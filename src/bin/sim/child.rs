@@ -8,6 +8,7 @@ use logpump::ring::Filler;
 
 use crate::plan::Profile;
 use crate::text::MESSAGE_BYTES_MAX;
+use crate::tracebacks::Tracebacks;
 use crate::truth::Truth;
 
 /// Printable bytes to cut texts out of.
@@ -19,6 +20,7 @@ pub struct Child {
     filler: Filler,
     random: Rng,
     text: Vec<u8>,
+    tracebacks: Tracebacks,
     /// Written by the child, and not in the ring yet.
     pipe: Vec<u8>,
     piped: usize,
@@ -59,6 +61,7 @@ impl Child {
             filler,
             random,
             text,
+            tracebacks: Tracebacks::default(),
             pipe: Vec::new(),
             piped: 0,
             line_ends: VecDeque::new(),
@@ -138,12 +141,19 @@ impl Child {
         let begin = self.pipe.len();
         let mut poisoned = false;
         let kind = self.random.u32(0..1000);
-        if kind >= 30 {
-            self.next_number += 1;
-            self.pipe.extend(format!("{}.{} ", self.run, self.next_number).bytes());
+        self.next_number += 1;
+        let (tag, mark) = (format!("{}.{}", self.run, self.next_number), self.run << 24 | self.next_number);
+        let of_traceback = match self.profile.joins {
+            true => self.tracebacks.next(&mut self.random, &tag, mark),
+            false => None,
+        };
+        let (head, may_go_on) = of_traceback.unwrap_or_else(|| (format!("{tag} "), true));
+        let blank = kind < 30 || head.is_empty();
+        if !blank {
+            self.pipe.extend(head.bytes());
         }
         match kind {
-            0..30 => {}
+            _ if blank || !may_go_on => {}
             30..60 => self.pipe.extend(b"\xFF\xF0\x9F\x98 \xC0\x80 \xE2\x82"),
             60..90 => self.pipe.extend("\u{1}\t\"\\ é € 😀 \u{7f}".bytes()),
             90 => self.fill(20_000, 60_000),
@@ -154,7 +164,7 @@ impl Child {
             }
             _ => self.fill(0, self.profile.line_bytes),
         }
-        if self.lines_left == self.profile.over_long_at {
+        if self.lines_left == self.profile.over_long_at && may_go_on && !blank {
             let random = &mut self.random;
             let bytes = match random.u32(0..3) {
                 0 => MESSAGE_BYTES_MAX - random.usize(0..20),
@@ -168,7 +178,7 @@ impl Child {
             self.pipe.push(b'\r');
         }
         let last = self.lines_left == 0;
-        if !(last && kind >= 30 && self.random.bool()) {
+        if !(last && !blank && self.random.bool()) {
             self.pipe.push(b'\n');
         }
         truth.wrote(&self.pipe[begin..], self.run, poisoned);

@@ -100,7 +100,10 @@ impl World<'_> {
     /// three, and three with each call that had been taken before and was answered after that.
     fn doubtful(&self, streams: usize) -> u64 {
         let wrong_names = self.plan.phases.iter().filter(|phase| phase.fault == Fault::WrongName).count();
-        (3 * (self.plan.stream_window + 1) * wrong_names * streams) as u64
+        let events = (3 * (self.plan.stream_window + 1) * wrong_names * streams) as u64;
+        // Lines.
+        let longest = self.watch.logs.iter().map(|log| log.truth.longest.max(1)).max().unwrap_or(1);
+        events * longest
     }
 
     /// What was done before is noted on disk, unless that lost its power.
@@ -151,11 +154,12 @@ impl World<'_> {
             let is_lost = |event: &Event| event.spooled && !event.spoiled && is_left(event);
             for (at, _) in log.truth.events.iter().enumerate().filter(|(_, event)| is_lost(event)) {
                 // A line that is cut counts once.
-                lost_lines += u64::from(log.truth.ends_line(at as u32));
+                lost_lines += log.truth.count_of(at as u32).lines;
                 last_lost = Some((at, &log.name));
             }
             summary.events += log.truth.events.len() as u64;
             summary.lines += log.truth.lines.len() as u64;
+            summary.joined += (0..=self.watch.run).map(|run| log.joined_lines(run)).sum::<u64>();
             for event in &log.truth.events {
                 let of = event.first_stored ^ (event.timestamp_ms as u64) << 20 ^ u64::from(event.stored) << 50;
                 summary.digest = (summary.digest ^ of).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(17);

@@ -21,6 +21,7 @@ mod service;
 mod spool;
 mod text;
 mod told;
+mod tracebacks;
 mod truth;
 mod watch;
 mod world;

@@ -72,6 +72,10 @@ pub struct Profile {
     /// The line that is over-long: when so many are left to write.
     pub over_long_at: u32,
     pub poison: bool,
+    /// It writes tracebacks, and each is to be one event.
+    pub joins: bool,
+    /// No two events share a millisecond.
+    pub distinct: bool,
 }
 
 /// A fault that strikes a share of the calls for a while.
@@ -97,6 +101,11 @@ impl Plan {
         if when_full == WhenFull::Drop {
             // Where such a line is cut when a part of it is dropped, nobody can know beforehand.
             streams.iter_mut().for_each(|profile| profile.over_long_at = u32::MAX);
+        }
+        let mut of_joins = Rng::with_seed(seed ^ 0x701);
+        for profile in &mut streams {
+            profile.joins = of_joins.u32(0..4) == 0;
+            profile.distinct = of_joins.u32(0..8) == 0;
         }
         let mut phases: Vec<_> = (0..random.u32(0..9)).map(|_| phase(&mut random, &Fault::OF_CALLS, horizon)).collect();
         phases.extend((0..random.u32(0..4)).map(|_| phase(&mut random, &Fault::OF_DISKS, horizon)));
@@ -182,6 +191,8 @@ fn profiles(random: &mut Rng, lines: u32, horizon: Duration, poison: bool) -> Ve
             silence: Duration::from_secs(3) / haste,
             over_long_at,
             poison,
+            joins: false,
+            distinct: false,
         });
     }
     profiles

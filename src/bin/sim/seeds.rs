@@ -47,6 +47,7 @@ pub fn run(options: &Options) -> ExitCode {
                 sum.turns += summary.turns;
                 sum.events += summary.events;
                 sum.lines += summary.lines;
+                sum.joined += summary.joined;
                 sum.crashes += summary.crashes;
                 uncrashed += u64::from(summary.crashes == 0);
                 sum.digest ^= summary.digest;
@@ -59,7 +60,12 @@ pub fn run(options: &Options) -> ExitCode {
     }
     if options.seed.is_none() {
         cover.print(count);
-        println!("{} lines a seed, {} crashes; {uncrashed} seeds had none", sum.lines / count, sum.crashes);
+        println!(
+            "{} lines a seed, {} joined to others; {} crashes; {uncrashed} seeds had none",
+            sum.lines / count,
+            sum.joined / count,
+            sum.crashes
+        );
     }
     println!(
         "{count} seeds from {first} on, {} lines, {} turns, digest {:016x}: nothing found in {:.1} s",

@@ -6,7 +6,7 @@ use fastrand::Rng;
 use logpump::ledger::End;
 use logpump::ship::answer::{Answer, Rejected};
 
-use crate::body::{Body, Item, Request};
+use crate::body::{Body, Request};
 use crate::faults::Fault;
 use crate::plan::{Phase, Plan};
 use crate::truth::Truth;
@@ -165,8 +165,8 @@ impl Service {
         for (index, item) in body.items.iter().enumerate() {
             self.stored += 1;
             let stored = end_of(index, too_old_end, expired_end, too_new_start) == End::Delivered;
-            if let (Item::Event(event), true) = (item, stored) {
-                let event = &mut truth.events[*event as usize];
+            for event in item.events().filter(|_| stored).into_iter().flatten() {
+                let event = &mut truth.events[event as usize];
                 if event.stored == 0 {
                     event.first_stored = self.stored;
                 }

@@ -73,12 +73,18 @@ pub struct Line {
     pub raw_bytes: u32,
     /// The run of logpump whose child wrote it.
     pub run: u32,
+    /// A blank one: it is a part of an event that goes on behind it, and counts with the line of this one.
+    pub within: Option<u32>,
 }
 
 #[derive(Default)]
 pub struct Truth {
     pub lines: Vec<Line>,
     pub events: Vec<Event>,
+    /// An event has half of what one can have.
+    pub has_long: bool,
+    /// The most lines that were joined.
+    pub longest: u64,
     by_text: HashMap<u64, u32, BuildHasherDefault<Given>>,
 }
 
@@ -88,12 +94,13 @@ impl Truth {
         let before = self.events.len();
         let line = self.lines.len() as u32;
         text::pieces(raw, &mut |piece| {
+            self.has_long |= piece.text_bytes > text::MESSAGE_BYTES_MAX / 2;
             let twin = self.by_text.insert(piece.hash, self.events.len() as u32);
             assert!(twin.is_none(), "the simulation wrote the same text twice, or two texts have one hash");
             self.events.push(Event::new(line, &piece, poisoned));
         });
         let events = (self.events.len() - before) as u32;
-        self.lines.push(Line { events, raw_bytes: raw.len() as u32, run });
+        self.lines.push(Line { events, raw_bytes: raw.len() as u32, run, within: None });
     }
 
     /// The child was killed when all but the first `lines` were unwritten, and of the next one only `partial` written.
@@ -138,8 +145,12 @@ impl Truth {
                 *of += Count::new(0, u64::from(event.raw_bytes));
             }
             if line.run == run {
+                let of_blank = line.within.and_then(|event| self.events[event as usize].end);
                 match (line.events, worst) {
-                    (0, _) => open += Count::new(1, u64::from(line.raw_bytes)),
+                    (0, _) => {
+                        let of = of_blank.map_or(&mut open, |end| &mut ended[end as usize]);
+                        *of += Count::new(1, u64::from(line.raw_bytes));
+                    }
                     (_, None) => open += Count::new(1, 0),
                     (_, Some(worst)) => ended[worst as usize] += Count::new(1, 0),
                 }
@@ -160,7 +171,48 @@ impl Truth {
 
     /// What the books count with it.
     pub fn count_of(&self, event: u32) -> Count {
-        Count::new(u64::from(self.ends_line(event)), u64::from(self.events[event as usize].raw_bytes))
+        let own = Count::new(u64::from(self.ends_line(event)), u64::from(self.events[event as usize].raw_bytes));
+        self.blanks_behind(event).fold(own, |sum, line| sum + Count::new(1, u64::from(line.raw_bytes)))
+    }
+
+    /// Blank lines that are in its event.
+    fn blanks_behind(&self, event: u32) -> impl Iterator<Item = &Line> {
+        self.lines[self.line_of(event) as usize + 1..].iter().take_while(move |line| line.within == Some(event))
+    }
+
+    fn lines_between_events(&self, events: &RangeInclusive<u32>) -> RangeInclusive<usize> {
+        self.line_of(*events.start()) as usize..=self.line_of(*events.end()) as usize
+    }
+
+    /// Of one event that is sent, which may be several of ours.
+    pub fn raw_bytes(&self, first: u32, last: u32) -> u32 {
+        if first == last {
+            return self.events[first as usize].raw_bytes;
+        }
+        self.lines[self.lines_between_events(&(first..=last))].iter().map(|line| line.raw_bytes).sum()
+    }
+
+    pub fn lines_of(&self, events: RangeInclusive<u32>) -> u64 {
+        self.lines_between_events(&events).count() as u64
+    }
+
+    /// These are sent as one.
+    pub fn joined(&mut self, events: RangeInclusive<u32>) {
+        if events.start() == events.end() {
+            return;
+        }
+        self.longest = self.longest.max(self.lines_of(events.clone()));
+        let poisoned = events.clone().any(|event| self.events[event as usize].poisoned);
+        let mut next = *events.start();
+        for line in &mut self.lines
+            [self.events[next as usize].line as usize..=self.events[*events.end() as usize].line as usize]
+        {
+            line.within = (line.events == 0).then(|| next - 1);
+            next += line.events;
+        }
+        for event in events {
+            self.events[event as usize].poisoned |= poisoned;
+        }
     }
 
     pub fn run_of(&self, event: &Event) -> u32 {
@@ -198,14 +250,16 @@ impl Truth {
         (least - u64::from(pieces && least > 0), most + 2 * u64::from(pieces))
     }
 
-    /// Events of these runs that the service refuses.
+    /// Lines of these runs that the service refuses, or events of them.
     pub fn poisoned(&self, runs: RangeInclusive<u32>) -> u64 {
-        self.events.iter().filter(|event| event.poisoned && runs.contains(&self.run_of(event))).count() as u64
+        let all = self.events.iter().enumerate();
+        let poisoned = all.filter(|(_, event)| event.poisoned && runs.contains(&self.run_of(event)));
+        poisoned.map(|(at, _)| 1 + self.blanks_behind(at as u32).count() as u64).sum()
     }
 
     /// Lines of a run that become no event.
     pub fn blank(&self, run: u32) -> Count {
-        let blank = self.lines.iter().filter(|line| line.run == run && line.events == 0);
+        let blank = self.lines.iter().filter(|line| line.run == run && line.events == 0 && line.within.is_none());
         blank.fold(Count::default(), |sum, line| sum + Count::new(1, u64::from(line.raw_bytes)))
     }
 }

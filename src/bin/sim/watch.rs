@@ -40,6 +40,14 @@ pub struct Seen {
     pub uncertain: u64,
 }
 
+impl Log {
+    /// Of a run's bodies: lines that are in an event of another.
+    pub fn joined_lines(&self, run: u32) -> u64 {
+        let bodies = self.bodies.range((run, 0)..=(run, u64::MAX)).flat_map(|(_, body)| &body.items);
+        bodies.filter_map(Item::events).map(|events| self.truth.lines_of(events) - 1).sum()
+    }
+}
+
 #[derive(Default)]
 pub struct Watch {
     group: String,
@@ -150,6 +158,8 @@ impl Watch {
                 wholes.find(|(_, whole)| has(whole)).map_or(self.run, |((run, _), _)| *run)
             }
         };
+        let truth = &mut self.logs[log].truth;
+        body.items.iter().filter_map(Item::events).for_each(|events| truth.joined(events));
         let is_new = self.is_new(&body)?;
         if is_new && body.run < self.run {
             return Err(format!("an adopted body for {name} that nobody made"));
@@ -223,8 +233,8 @@ impl Watch {
             (event.body, event.flying) = (body.hash, true);
         }
         for (item, timestamp_ms) in body.items.iter().zip(&body.timestamps) {
-            if let Item::Event(event) = item {
-                log.truth.events[*event as usize].timestamp_ms = *timestamp_ms;
+            for event in item.events().into_iter().flatten() {
+                log.truth.events[event as usize].timestamp_ms = *timestamp_ms;
             }
         }
         seen.calls += 1;
@@ -271,10 +281,12 @@ impl Watch {
     /// The answer is handed to logpump.
     pub fn answered(&mut self, body: &Body, answer: &Answer) {
         let log = &mut self.logs[body.log];
-        for (place, item) in body.items.iter().enumerate() {
-            let Item::Event(index) = item else { continue };
-            let count = log.truth.count_of(*index);
-            let event = &mut log.truth.events[*index as usize];
+        let events = body.items.iter().enumerate();
+        for (place, index) in
+            events.flat_map(|(place, item)| item.events().into_iter().flatten().map(move |it| (place, it)))
+        {
+            let count = log.truth.count_of(index);
+            let event = &mut log.truth.events[index as usize];
             event.flying = false;
             event.refused_alone |= body.items.len() == 1 && matches!(answer, Answer::Invalid(_));
             match answer {

@@ -98,6 +98,8 @@ pub struct Summary {
     pub turns: u64,
     pub events: u64,
     pub lines: u64,
+    /// Of these, joined to others.
+    pub joined: u64,
     pub crashes: u64,
     /// The same seed has the same.
     pub digest: u64,
@@ -196,7 +198,9 @@ impl World<'_> {
             let first_line = self.watch.logs[log].truth.lines.len();
             children.push(Child::new(*profile, number, filler, self.random.u64(..), first_line));
             let address = Address { group: GROUP.to_owned(), stream: name, ..Address::default() };
-            streams.push(Stream { address: Arc::new(address), ring: drainer, treatment: Treatment::default() });
+            let (joins, distinct_milliseconds) = (profile.joins, profile.distinct);
+            let treatment = Treatment { joins, distinct_milliseconds, ..Treatment::default() };
+            streams.push(Stream { address: Arc::new(address), ring: drainer, treatment });
             let wait = Duration::from_micros(self.random.u64(0..5000));
             let wait = if profiles.iter().all(|profile| profile.lines == 0) { ADOPTION } else { wait };
             self.queue.push(self.clock.now + wait, Happening::Write { run: number, child: index });
