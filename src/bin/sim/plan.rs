@@ -124,8 +124,9 @@ impl Plan {
         let mut kills: Vec<_> = kills.collect();
         kills.sort_by_key(|(at, ..)| *at);
         let patient = random.bool();
-        let drain_timeout =
-            if patient { Duration::from_secs(3600) } else { Duration::from_millis(random.u64(0..8000)) };
+        // Often none at all.
+        let drain_ms = random.u64(0..8000).saturating_sub(3000);
+        let drain_timeout = if patient { Duration::from_secs(3600) } else { Duration::from_millis(drain_ms) };
         Plan {
             seed,
             trace: false,
