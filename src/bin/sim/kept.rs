@@ -110,7 +110,7 @@ impl Watch {
     /// The same of a body that it had in memory until the end: what of it had its end is not lost with it.
     pub fn held_gone(&mut self, run: u64, id: EntryId, told: Count) -> Result<(), String> {
         let here = self.on_disk.bodies.get(&(run, id.segment)).into_iter().flatten();
-        let body = here.filter(|(index, _)| *index == id.index).map(|(_, body)| body.clone()).last();
+        let body = here.filter(|(index, _)| *index == id.index).map(|(_, body)| body.clone()).next_back();
         let own = id.run == 0;
         let Some(body) = body else {
             // A run was killed before it was told that this was stored.
