@@ -11,12 +11,16 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from statistics import median
 
 from . import machine, processes, scene
 from .processes import Failure, Process, PssPeak, ThreadCpu
 
 MILLION = 1e6
 SILENT_CHILDREN = 8
+# Says when it runs and when it is about to end; between, its stream is created and its first line is gone.
+TELLS_WHEN = 'date +%s%N >"$0"; echo a line; sleep 2; echo another; date +%s%N >>"$0"'
+STARTS = 5
 # On a machine that others use: how often a disturbed run is tried, and how long one waits for calm before each.
 TRIES_MAX = 4
 CALM_WAIT_S_MAX = 60
@@ -60,6 +64,7 @@ class Cells:
             "encode": (self.encode, ["logpump"]),
             "memory": (self.memory, pumps),
             "silent": (lambda reader: self.silent(reader, "sleep 120"), pumps),
+            "start-end": (self.start_end, pumps),
             "silent-after-a-line": (lambda reader: self.silent(reader, "echo one line; exec sleep 120"), pumps),
         }
         # By name only, or as `engines`: they are many.
@@ -134,6 +139,24 @@ class Cells:
         woken = {name: after[name] - before.get(name, 0) for name in after if after[name] > before.get(name, 0)}
         figures = {"pss_mib": pss_mib, "wake_ups": sum(woken.values()), "woken": woken, "in_s": self.sizes.silent_s}
         return figures | ({} if calls is None else {"system_calls": sum(calls.values()), "by_name": calls})
+
+    def start_end(self, reader):
+        """What logpump adds before its child runs and after it has ended: the same command by itself is taken away."""
+        alone, pumped = [], []
+        for _ in range(STARTS):
+            alone.append(self.moments(lambda command: Process(command, stdout=subprocess.DEVNULL).checked(scene.RUN_S_MAX)))
+            pumped.append(self.moments(lambda command: self.stage.under_pump(reader, [command])))
+        start_ms, end_ms = ([median(run[at] for run in runs) for runs in (alone, pumped)] for at in (0, 1))
+        return {"start_ms": start_ms[1] - start_ms[0], "end_ms": end_ms[1] - end_ms[0], "alone_ms": [start_ms[0], end_ms[0]]}
+
+    def moments(self, run):
+        """Milliseconds from the start of `run` to the child's first word, and from its last to the end."""
+        file = self.stage.fresh("moments.txt")
+        began = time.time_ns()
+        run(["sh", "-c", TELLS_WHEN, str(file)])
+        ended = time.time_ns()
+        first, last = map(int, file.read_text(encoding="ascii").split())
+        return (first - began) / MILLION, (ended - last) / MILLION
 
     def engine(self, children, rate):
         return lambda reader: self.writers(reader, children, rate), list(scene.ENGINES)

@@ -52,6 +52,9 @@ ROWS = [
     Row("scheduler", "scheduler-like child: of /dev/null's", "loops_per_s", against="null", **at_least(0.97), digits=3),
     Row("encode", "frame + encode, 150-byte lines: GB/s", "whole log_150", **at_least(2.5)),
     Row("memory", "Pss, one writer at full speed: MiB, peak", "pss_mib", **at_most(30), digits=1),
+    Row("start-end", "start to the child's exec: ms more than by itself", "start_ms", **at_most(5), digits=1),
+    # Of that 25 ms are the stand-in's: its one answer to the last lines.
+    Row("start-end", "the child's end to exit: ms more than by itself", "end_ms", **at_most(75), digits=1),
     Row("silent", "Pss, 8 silent children: MiB after 5 s", "pss_mib", **at_most(16), digits=1),
     Row("silent", "wake-ups, 8 silent children: in 10 s", "wake_ups", **at_most(0), digits=0),
     Row("silent", "system calls, 8 silent children: in 10 s (strace)", "system_calls", **at_most(0), digits=0),
