@@ -155,22 +155,6 @@ class Postgres:
         shutil.rmtree(self.sockets, ignore_errors=True)
 
 
-def celery(place):
-    """Settings for a broker that is a folder: between processes of one machine it does what others do between several."""
-    for folder in ("broker", "broker-control"):
-        (place / folder).mkdir()
-    options = "CELERY_BROKER_TRANSPORT_OPTIONS"
-    return {
-        "CORE__EXECUTOR": "CeleryExecutor",
-        "CELERY__BROKER_URL": "filesystem://",
-        f"{options}__DATA_FOLDER_IN": place / "broker",
-        f"{options}__DATA_FOLDER_OUT": place / "broker",
-        f"{options}__CONTROL_FOLDER": place / "broker-control",
-        "CELERY__RESULT_BACKEND": f"db+sqlite:///{place}/results.db",
-        "CELERY__WORKER_CONCURRENCY": 4,
-    }
-
-
 class Sidecar(threading.Thread):
     """Says its status to a port every two seconds."""
 

@@ -3,10 +3,10 @@
 #
 #   examples/airflow/run.sh VERSION [--venv DIR] [CASE...]
 #
-# VERSION has a constraints-VERSION.txt beside this script. CASE: take-over, take-over-direct, wrapped, wrapped-direct; all
-# without one. Needed: the network for PyPI (once), Python 3.11, about 300 MB for DIR (target/airflow-VERSION), six
-# minutes a case at most; for Airflow 2 a PostgreSQL server's programs too. LOGPUMP_BIN: a directory with logpump and
-# cloudwatch-standin, else they are built.
+# VERSION has a constraints-VERSION.txt beside this script. CASE: take-over, take-over-direct, wrapped, wrapped-direct,
+# worker, hybrid; all without one. Needed: the network for PyPI (once), Python 3.11, about 300 MB for DIR
+# (target/airflow-VERSION), eight minutes a case at most; for Airflow 2 a PostgreSQL server's programs too. LOGPUMP_BIN: a
+# directory with logpump and cloudwatch-standin, else they are built.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/../.."
@@ -35,12 +35,13 @@ if [[ ${1:-} == --venv ]]; then
 fi
 
 python=${PYTHON:-python3}
-if [[ ! -x $venv/bin/airflow ]]; then
+if [[ ! -x $venv/bin/airflow || ! -x $venv/bin/celery ]]; then
     "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' ||
         { echo "run.sh: the constraints are those of Python 3.11, and $python is another; PYTHON=... names one" >&2; exit 69; }
     echo "installing Airflow $version into $venv"
     "$python" -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$constraints"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$constraints" \
+        --requirement "$here/celery-$version.txt"
 fi
 
 bin=${LOGPUMP_BIN:-}

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import sqlalchemy
 
+import airflow_settings
 import expected
-from parts import REGION, Failed, Postgres, Sidecar, Sqlite, Standin, Statsd, celery, end, free_port, marked, wait_for
+from parts import REGION, Failed, Postgres, Sidecar, Sqlite, Standin, Statsd, end, free_port, marked, wait_for
 
 HERE = Path(__file__).resolve().parent
 PARTS = ("scheduler", "dag-processor", "triggerer")
@@ -39,7 +40,7 @@ CASES = {
     "wrapped": {"recorded": True, "wrapped": True},
     "wrapped-direct": {"wrapped": True, "unending": True},
     "worker": {"recorded": True, "roles": ("worker", "scheduler"), "health": True},
-    "hybrid": {"recorded": True, "roles": ("hybrid",)},
+    "hybrid": {"recorded": True, "roles": ("hybrid",), "levels": {"WORKER": "WARNING"}},
 }
 # Not a case: it makes the database that the cases begin with.
 MIGRATION, TEMPLATE = "migrate", "database"
@@ -139,41 +140,9 @@ class Case:
             "LOGPUMP_SPOOL_DIR": str(self.place / "spool"),
             "LOGPUMP_STATSD": self.statsd.address,
         }
-        web = f"http://127.0.0.1:{self.port}"
-        settings = {
-            "CORE__DAGS_FOLDER": HERE / "dags",
-            "CORE__PLUGINS_FOLDER": HERE / "plugins",
-            "CORE__EXECUTOR": "LocalExecutor",
-            "CORE__PARALLELISM": 6,
-            "CORE__LOAD_EXAMPLES": False,
-            "CORE__DAGS_ARE_PAUSED_AT_CREATION": False,
-            "CORE__DAGBAG_IMPORT_TIMEOUT": 20,
-            "CORE__EXECUTION_API_SERVER_URL": f"{web}/execution/",
-            "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": True,
-            "DATABASE__SQL_ALCHEMY_CONN": self.database.url,
-            "DATABASE__LOAD_DEFAULT_CONNECTIONS": False,
-            "API_AUTH__JWT_SECRET": "a-secret-of-the-trial-and-of-nothing-else-0123456789abcdef012345",
-            "API__PORT": self.port,
-            "API__HOST": "127.0.0.1",
-            "API__BASE_URL": web,
-            "API__WORKERS": 1,
-            "WEBSERVER__WEB_SERVER_PORT": self.port,
-            "WEBSERVER__WEB_SERVER_HOST": "127.0.0.1",
-            "WEBSERVER__WORKERS": 2,
-            "API__SECRET_KEY" if self.major > 2 else "WEBSERVER__SECRET_KEY": "a-secret-of-the-trial",
-            "SCHEDULER__STANDALONE_DAG_PROCESSOR": True,
-            "SCHEDULER__MIN_FILE_PROCESS_INTERVAL": 15,
-            "SCHEDULER__ENABLE_HEALTH_CHECK": False,
-            "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 15,
-            "LOGGING__BASE_LOG_FOLDER": self.place / "home" / "logs",
-            "LOGGING__DAG_PROCESSOR_LOG_TARGET": "stdout",
-            "LOGGING__WORKER_LOG_SERVER_PORT": free_port(),
-            "LOGGING__TRIGGER_LOG_SERVER_PORT": free_port(),
-            "LOGGING__COLORED_CONSOLE_LOG": False,
-            "USAGE_DATA_COLLECTION__ENABLED": False,
-        }
+        settings = airflow_settings.of(self.place, self.major, self.port, self.database.url)
         if self.has_worker:
-            settings |= celery(self.place)
+            settings |= airflow_settings.celery(self.place)
         env |= {f"AIRFLOW__{name}": str(value) for name, value in settings.items()}
         env |= {"AIRFLOW_HOME": str(self.place / "home"), "AIRFLOW_IS_EXECUTOR_CONTAINER": "true"}
         return env | {"PYTHONPATH": str(HERE), "PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1"}
