@@ -255,7 +255,11 @@ impl Watch {
             // After a restart the younger lie among the older ones, as they do after a step back of the clock.
             let later = log.bodies.range(..=(younger.run, younger.sequence)).rev().map(|(_, body)| body);
             let mut since = later.take_while(|later| later.place() > older.place());
-            let stepped_back = self.clock_went_back && since.any(|later| later.first_ms() < older.last_ms());
+            // One of those may not have left yet.
+            let between = (older.run, older.sequence + 1)..(younger.run, younger.sequence.max(older.sequence + 1));
+            let is_unseen = (log.bodies.range(between.clone()).count() as u64) < between.end.1 - between.start.1;
+            let may_step = is_unseen || since.any(|later| later.first_ms() < older.last_ms());
+            let stepped_back = self.clock_went_back && may_step;
             // Of a body that was stored in parts the whole may be left as well.
             let in_parts = (older.run, older.sequence) == (younger.run, younger.sequence) && older.run < self.run;
             let went_back = older.run != younger.run || stepped_back || in_parts;
