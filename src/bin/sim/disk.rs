@@ -11,6 +11,7 @@ use logpump::spool::directory::{journal_name, segment_name};
 use logpump::spool::record;
 use logpump::spool::store::{Found, Op, Outcome, SegmentId};
 
+use crate::edges::heads_before_an_edge;
 use crate::faults::Fault;
 use crate::plan::Phase;
 
@@ -337,6 +338,14 @@ impl Disk {
         if length == 0 {
             return None;
         }
+        if let (Fault::Damaged, true, Some(name)) = (fault, random.bool(), segment_file(key))
+            && let Some(heads) = heads_before_an_edge(&file.bytes, name)
+        {
+            let indices = heads.iter().filter_map(|at| record::head(&file.bytes[*at..], name, *at as u64).ok());
+            let entries = indices.map(|head| head.index).collect();
+            heads.into_iter().for_each(|at| file.bytes[at] = 0);
+            return Some(entries);
+        }
         let from = random.usize(0..length) / BLOCK_BYTES * BLOCK_BYTES;
         let to = length.min(from + BLOCK_BYTES * random.usize(1..4));
         if fault == Fault::BadPlace {
@@ -397,8 +406,8 @@ impl Disk {
 }
 
 /// None: there is more than entries.
-fn entries_at((run, name): &(u64, String), bytes: &[u8], hit: &Range<usize>) -> Option<Vec<u32>> {
-    let file = record::File { run: *run, segment: name.strip_suffix(".seg")?.parse().ok()? };
+fn entries_at(key: &(u64, String), bytes: &[u8], hit: &Range<usize>) -> Option<Vec<u32>> {
+    let file = segment_file(key)?;
     let (mut entries, mut at) = (Vec::new(), 0);
     while at < hit.end {
         let head = record::head(&bytes[at..], file, at as u64).ok()?;
@@ -409,6 +418,10 @@ fn entries_at((run, name): &(u64, String), bytes: &[u8], hit: &Range<usize>) -> 
         at = end;
     }
     Some(entries)
+}
+
+fn segment_file((run, name): &(u64, String)) -> Option<record::File> {
+    Some(record::File { run: *run, segment: name.strip_suffix(".seg")?.parse().ok()? })
 }
 
 impl File {

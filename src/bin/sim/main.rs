@@ -9,6 +9,7 @@ mod child;
 mod clock;
 mod coverage;
 mod disk;
+mod edges;
 mod ends;
 mod faults;
 mod fleet;
