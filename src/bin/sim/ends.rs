@@ -73,7 +73,7 @@ impl World<'_> {
             let log = &self.watch.logs[index];
             let lines = (child.put_lines + usize::from(!child.partial().is_empty())) as u64;
             let put = Count::new(lines, child.put_bytes);
-            let poisoned = log.truth.poisoned(run.number..=run.number);
+            let poisoned = log.truth.poisoned(run.number);
             let doubtful = self.doubtful(1);
             check::check_invalid(&log.name, ledger, poisoned, doubtful)?;
             check::check_ledger(log, ledger, put, &self.watch.own[index], Ending { doubtful, ..ending })?;
@@ -89,7 +89,7 @@ impl World<'_> {
         if !(told.bytes - unsure.bytes..=told.bytes).contains(&unreadable) {
             return Err(format!("{unreadable} bytes are booked as unreadable, of {told:?}"));
         }
-        let poisoned = self.watch.logs.iter().map(|log| log.truth.poisoned(0..=run.number)).sum();
+        let poisoned = self.watch.adopted_poisoned;
         check::check_invalid("adopted streams", &ledgers.adopted, poisoned, self.doubtful(self.watch.logs.len()))?;
         let all = ledgers.own.iter().chain([&ledgers.adopted]);
         self.called_invalid += all.map(|ledger| ledger.ended(End::Invalid).lines).sum::<u64>();

@@ -250,10 +250,10 @@ impl Truth {
         (least - u64::from(pieces && least > 0), most + 2 * u64::from(pieces))
     }
 
-    /// Lines of these runs that the service refuses, or events of them.
-    pub fn poisoned(&self, runs: RangeInclusive<u32>) -> u64 {
+    /// Lines of this run that the service refuses, or events of them.
+    pub fn poisoned(&self, run: u32) -> u64 {
         let all = self.events.iter().enumerate();
-        let poisoned = all.filter(|(_, event)| event.poisoned && runs.contains(&self.run_of(event)));
+        let poisoned = all.filter(|(_, event)| event.poisoned && self.run_of(event) == run);
         poisoned.map(|(at, _)| 1 + self.blanks_behind(at as u32).count() as u64).sum()
     }
 

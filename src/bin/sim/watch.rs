@@ -58,6 +58,9 @@ pub struct Watch {
     pub adopted: Seen,
     /// How lines of adopted bodies ended in this run.
     pub adopted_ends: [Count; End::ALL.len()],
+    /// Lines, or events, of adopted bodies that the service refuses and was asked for alone in this run. One that lies there
+    /// twice counts so.
+    pub adopted_poisoned: u64,
     /// The wall clock was stepped back some time.
     pub clock_went_back: bool,
     pub power_lost: bool,
@@ -126,6 +129,7 @@ impl Watch {
         self.own.fill(Seen::default());
         self.adopted = Seen::default();
         self.adopted_ends = Default::default();
+        self.adopted_poisoned = 0;
         self.set_aside = Default::default();
         self.unsure = Default::default();
     }
@@ -292,7 +296,11 @@ impl Watch {
             let count = log.truth.count_of(index);
             let event = &mut log.truth.events[index as usize];
             event.flying = false;
-            event.refused_alone |= body.items.len() == 1 && matches!(answer, Answer::Invalid(_));
+            let is_refused = body.items.len() == 1 && matches!(answer, Answer::Invalid(_));
+            event.refused_alone |= is_refused;
+            if is_refused && event.poisoned && body.run < self.run {
+                self.adopted_poisoned += count.lines.max(1);
+            }
             match answer {
                 Answer::Accepted(rejected) => {
                     let end =
