@@ -19,91 +19,109 @@ pub(super) fn search_path() -> OsString {
 
 /// A child that could not be started. Displays as what failed, the errno, the likely cause and the remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SpawnError {
+pub struct SpawnError {
+    kind: Kind,
+    child: String,
+    command: OsString,
+    /// None: we did not try.
+    errno: Option<Errno>,
+    why: Why,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
     /// There is no such program, or something that it needs to start is missing.
-    NotFound { child: String, command: OsString, errno: Errno, cause: String },
-    /// There is such a file, but the kernel does not run it. Without an errno, we did not try.
-    NotExecutable { child: String, command: OsString, errno: Option<Errno>, cause: String },
+    NotFound,
+    /// There is such a file, but the kernel does not run it.
+    NotExecutable,
     /// The system refused: processes, memory, descriptors.
-    System { child: String, command: OsString, errno: Errno, cause: String },
+    System,
+}
+
+/// The likely cause, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Why {
+    cause: String,
+    /// None: the cause says it.
+    remedy: Option<&'static str>,
+}
+
+impl Why {
+    fn new(cause: impl Into<String>, remedy: &'static str) -> Why {
+        Why { cause: cause.into(), remedy: Some(remedy) }
+    }
+
+    fn alone(cause: impl Into<String>) -> Why {
+        Why { cause: cause.into(), remedy: None }
+    }
 }
 
 impl SpawnError {
     /// 127 and 126 as shells give them; 71 is EX_OSERR.
     pub fn exit_code(&self) -> u8 {
-        match self {
-            SpawnError::NotFound { .. } => 127,
-            SpawnError::NotExecutable { .. } => 126,
-            SpawnError::System { .. } => 71,
+        match self.kind {
+            Kind::NotFound => 127,
+            Kind::NotExecutable => 126,
+            Kind::System => 71,
         }
     }
 
     /// The message, of what was to be started.
     pub fn of_what(&self, what: &str) -> String {
-        let (command, errno, cause) = match self {
-            SpawnError::NotFound { command, errno, cause, .. } | SpawnError::System { command, errno, cause, .. } => {
-                (command, Some(*errno), cause)
-            }
-            SpawnError::NotExecutable { command, errno, cause, .. } => (command, *errno, cause),
-        };
-        let errno = errno.map(|errno| format!("{}; ", errno_name(errno))).unwrap_or_default();
-        format!("cannot start {what} ({}): {errno}{cause}", command.display())
+        let remedy = self.remedy().map(|remedy| format!("; {remedy}")).unwrap_or_default();
+        format!("{}{remedy}", self.cause(what))
+    }
+
+    /// The message without the remedy.
+    pub fn cause(&self, what: &str) -> String {
+        let errno = self.errno.map(|errno| format!("{}; ", errno_name(errno))).unwrap_or_default();
+        format!("cannot start {what} ({}): {errno}{}", self.command.display(), self.why.cause)
+    }
+
+    pub fn remedy(&self) -> Option<&'static str> {
+        self.why.remedy
+    }
+
+    fn new(kind: Kind, spec: &Spec, errno: Option<Errno>, why: Why) -> SpawnError {
+        let command = spec.argv.first().cloned().unwrap_or_default();
+        SpawnError { kind, child: spec.name.clone(), command, errno, why }
     }
 
     /// An argument that no program can be given.
     pub(super) fn nul_byte(spec: &Spec, argument: usize) -> SpawnError {
-        SpawnError::NotExecutable {
-            child: spec.name.clone(),
-            command: command_of(spec),
-            errno: None,
-            cause: format!("argument {argument} contains a NUL byte, which no argument can; remove it"),
-        }
+        let cause = format!("argument {argument} contains a NUL byte, which no argument can");
+        SpawnError::new(Kind::NotExecutable, spec, None, Why::new(cause, "remove it"))
     }
 
     pub(super) fn nul_byte_in_variable(spec: &Spec, name: &OsStr) -> SpawnError {
-        SpawnError::NotExecutable {
-            child: spec.name.clone(),
-            command: command_of(spec),
-            errno: None,
-            cause: format!("the variable {} contains a NUL byte, which none can; remove it", name.display()),
-        }
+        let cause = format!("the variable {} contains a NUL byte, which none can", name.display());
+        SpawnError::new(Kind::NotExecutable, spec, None, Why::new(cause, "remove it"))
     }
 
     pub(super) fn nul_byte_in_directory(spec: &Spec) -> SpawnError {
-        SpawnError::NotExecutable {
-            child: spec.name.clone(),
-            command: command_of(spec),
-            errno: None,
-            cause: "its directory contains a NUL byte, which no path can; remove it".to_owned(),
-        }
+        let why = Why::new("its directory contains a NUL byte, which no path can", "remove it");
+        SpawnError::new(Kind::NotExecutable, spec, None, why)
     }
 
     /// There is no command at all.
     pub(super) fn no_command(spec: &Spec) -> SpawnError {
-        SpawnError::NotFound {
-            child: spec.name.clone(),
-            command: OsString::new(),
-            errno: Errno::NOENT,
-            cause: "the command is empty; name a program".to_owned(),
-        }
+        let why = Why::new("the command is empty", "name a program");
+        SpawnError { command: OsString::new(), ..SpawnError::new(Kind::NotFound, spec, Some(Errno::NOENT), why) }
     }
 
     /// What posix_spawnp's errno means for this command.
     pub(super) fn of(spec: &Spec, errno: Errno) -> SpawnError {
         if let Some(directory) = spec.directory.as_ref().filter(|directory| !directory.is_dir()) {
             let cause = format!("its directory {} does not exist, or is none", directory.display());
-            return SpawnError::NotFound { child: spec.name.clone(), command: command_of(spec), errno, cause };
+            return SpawnError::new(Kind::NotFound, spec, Some(errno), Why::alone(cause));
         }
         SpawnError::diagnose(spec, errno, &search_path())
     }
 
     fn diagnose(spec: &Spec, errno: Errno, path: &OsStr) -> SpawnError {
-        let child = spec.name.clone();
-        let command = command_of(spec);
-        match errno {
-            Errno::NOENT | Errno::NOTDIR => {
-                SpawnError::NotFound { cause: why_not_found(&command, path), child, command, errno }
-            }
+        let command = spec.argv.first().map(OsString::as_os_str).unwrap_or_default();
+        let (kind, why) = match errno {
+            Errno::NOENT | Errno::NOTDIR => (Kind::NotFound, why_not_found(command, path)),
             Errno::ACCESS
             | Errno::NOEXEC
             | Errno::ISDIR
@@ -113,94 +131,87 @@ impl SpawnError {
             | Errno::LOOP
             | Errno::NAMETOOLONG
             | Errno::LIBBAD
-            | Errno::INVAL => SpawnError::NotExecutable {
-                cause: why_not_executable(&command, errno, path),
-                child,
-                command,
-                errno: Some(errno),
-            },
-            _ => SpawnError::System { cause: why_refused(errno).to_owned(), child, command, errno },
-        }
+            | Errno::INVAL => (Kind::NotExecutable, why_not_executable(command, errno, path)),
+            _ => (Kind::System, why_refused(errno)),
+        };
+        SpawnError::new(kind, spec, Some(errno), why)
     }
 }
 
 impl fmt::Display for SpawnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (SpawnError::NotFound { child, .. }
-        | SpawnError::NotExecutable { child, .. }
-        | SpawnError::System { child, .. }) = self;
-        f.write_str(&self.of_what(&format!("child {child}")))
+        f.write_str(&self.of_what(&format!("child {}", self.child)))
     }
 }
 
 impl std::error::Error for SpawnError {}
 
-fn command_of(spec: &Spec) -> OsString {
-    spec.argv.first().cloned().unwrap_or_default()
-}
-
-fn why_not_found(command: &OsStr, path: &OsStr) -> String {
+fn why_not_found(command: &OsStr, path: &OsStr) -> Why {
     let Some(file) = candidate(command, path) else {
         return if command.is_empty() {
-            "the command is empty; name a program".to_owned()
+            Why::new("the command is empty", "name a program")
         } else if has_slash(command) {
-            "no such file; check the path, and that it is mounted in this container".to_owned()
+            Why::new("no such file", "check the path, and that it is mounted in this container")
         } else {
-            format!("no such command in PATH ({}); check the spelling, or give the full path", path.display())
+            let cause = format!("no such command in PATH ({})", path.display());
+            Why::new(cause, "check the spelling, or give the full path")
         };
     };
     let file_name = file.display();
     match head_of(&file).as_deref().map(Head::read) {
-        Some(Head::Script(interpreter)) if interpreter.ends_with('\r') => format!(
-            "the #! line of {file_name} ends in CR LF, so it names an interpreter that does not exist; \
-             save the file with LF line ends"
+        Some(Head::Script(interpreter)) if interpreter.ends_with('\r') => {
+            let what = "the #! line of";
+            let cause = format!("{what} {file_name} ends in CR LF, so it names an interpreter that does not exist");
+            Why::new(cause, "save the file with LF line ends")
+        }
+        Some(Head::Script(interpreter)) => Why::new(
+            format!("{file_name} exists, but the interpreter that its #! line names, {interpreter}, does not"),
+            "install it, or correct the line",
         ),
-        Some(Head::Script(interpreter)) => format!(
-            "{file_name} exists, but the interpreter that its #! line names, {interpreter}, does not; \
-             install it, or correct the line"
-        ),
-        _ => format!(
-            "{file_name} exists, but its program loader does not; likely it was built for another libc (glibc or musl) \
-             or another architecture"
+        _ => Why::new(
+            format!("{file_name} exists, but its program loader does not"),
+            "likely it was built for another libc (glibc or musl) or another architecture",
         ),
     }
 }
 
-fn why_not_executable(command: &OsStr, errno: Errno, path: &OsStr) -> String {
+fn why_not_executable(command: &OsStr, errno: Errno, path: &OsStr) -> Why {
     let file = candidate(command, path).unwrap_or_else(|| PathBuf::from(command));
     let file_name = file.display();
     match errno {
         Errno::NOEXEC => match head_of(&file).as_deref().map(Head::read) {
             Some(Head::Elf) => {
-                format!("{file_name} was built for another architecture, or is damaged; use a build for this machine")
+                let cause = format!("{file_name} was built for another architecture, or is damaged");
+                Why::new(cause, "use a build for this machine")
             }
-            _ => format!(
-                "{file_name} is neither a program nor a script with a #! line; add one (#!/bin/sh), \
-                 or name its interpreter first"
-            ),
+            _ => {
+                let cause = format!("{file_name} is neither a program nor a script with a #! line");
+                Why::new(cause, "add one (#!/bin/sh), or name its interpreter first")
+            }
         },
-        Errno::TOOBIG => "arguments and environment are too large together; shorten them".to_owned(),
-        Errno::TXTBSY => format!("{file_name} is open for writing; close it first"),
-        Errno::LOOP => format!("{file_name} is a symbolic link that leads back to itself"),
-        Errno::NAMETOOLONG => "the name is too long for a file".to_owned(),
-        _ if file.is_dir() => format!("{file_name} is a directory; name a program"),
+        Errno::TOOBIG => Why::new("arguments and environment are too large together", "shorten them"),
+        Errno::TXTBSY => Why::new(format!("{file_name} is open for writing"), "close it first"),
+        Errno::LOOP => Why::alone(format!("{file_name} is a symbolic link that leads back to itself")),
+        Errno::NAMETOOLONG => Why::alone("the name is too long for a file"),
+        _ if file.is_dir() => Why::new(format!("{file_name} is a directory"), "name a program"),
         _ if !may_execute(&file) => {
-            format!("{file_name} is not executable; chmod +x it, or name its interpreter first")
+            Why::new(format!("{file_name} is not executable"), "chmod +x it, or name its interpreter first")
         }
-        _ => format!(
-            "{file_name} may not be executed by this user; look at the directories on the way, \
-             the interpreter of its #! line, a noexec mount, and the container's security profile"
+        _ => Why::new(
+            format!("{file_name} may not be executed by this user"),
+            "look at the directories on the way, the interpreter of its #! line, a noexec mount, and the container's \
+             security profile",
         ),
     }
 }
 
-fn why_refused(errno: Errno) -> &'static str {
+fn why_refused(errno: Errno) -> Why {
     match errno {
-        Errno::AGAIN => "the limit on processes is reached; raise the container's pids limit or ulimit -u",
-        Errno::NOMEM => "out of memory; raise the container's memory limit",
-        Errno::MFILE | Errno::NFILE => "too many open files; raise ulimit -n",
-        Errno::NOSYS => "the sandbox knows no clone(2); allow it in the seccomp profile",
-        _ => "the system refused to start a process",
+        Errno::AGAIN => Why::new("the limit on processes is reached", "raise the container's pids limit or ulimit -u"),
+        Errno::NOMEM => Why::new("out of memory", "raise the container's memory limit"),
+        Errno::MFILE | Errno::NFILE => Why::new("too many open files", "raise ulimit -n"),
+        Errno::NOSYS => Why::new("the sandbox knows no clone(2)", "allow it in the seccomp profile"),
+        _ => Why::alone("the system refused to start a process"),
     }
 }
 
@@ -325,6 +336,18 @@ mod tests {
         let (code, message) = told("/usr", Errno::ACCESS, OsStr::new(""));
         assert_eq!(code, 126);
         assert!(message.contains("is a directory"), "{message}");
+    }
+
+    #[test]
+    fn a_cause_is_told_from_its_remedy_whatever_a_name_holds() {
+        let error = SpawnError::diagnose(&spec("a; b"), Errno::NOENT, OsStr::new("/x; y"));
+        let cause = "cannot start it (a; b): ENOENT; no such command in PATH (/x; y)";
+        assert_eq!(
+            (error.cause("it").as_str(), error.remedy()),
+            (cause, Some("check the spelling, or give the full path"))
+        );
+        let link = SpawnError::diagnose(&spec("/no;where"), Errno::LOOP, OsStr::new(""));
+        assert_eq!(link.remedy(), None);
     }
 
     #[test]

@@ -12,14 +12,14 @@ use super::{SpawnError, Spec};
 
 /// A program that would start.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct Startable {
     pub program: PathBuf,
     /// Why it may fail all the same.
     pub doubt: Option<String>,
 }
 
 /// The error is the one that a start would have.
-pub fn look(spec: &Spec) -> Result<Found, SpawnError> {
+pub fn look(spec: &Spec) -> Result<Startable, SpawnError> {
     let Some(command) = spec.argv.first().filter(|command| !command.is_empty()) else {
         return Err(SpawnError::no_command(spec));
     };
@@ -31,7 +31,7 @@ pub fn look(spec: &Spec) -> Result<Found, SpawnError> {
 }
 
 /// As execvp goes on after a file that is not there or may not be executed, and ends at any other fault.
-fn look_along(command: &OsStr, base: &Path, path: &OsStr) -> Result<Found, Errno> {
+fn look_along(command: &OsStr, base: &Path, path: &OsStr) -> Result<Startable, Errno> {
     let files: Vec<PathBuf> = if has_slash(command) {
         vec![base.join(command)]
     } else {
@@ -40,7 +40,7 @@ fn look_along(command: &OsStr, base: &Path, path: &OsStr) -> Result<Found, Errno
     let mut last = Errno::NOENT;
     for program in files {
         match try_on(&program, base, path) {
-            Ok(doubt) => return Ok(Found { program, doubt }),
+            Ok(doubt) => return Ok(Startable { program, doubt }),
             Err(Errno::NOENT | Errno::NOTDIR) => {}
             Err(Errno::ACCESS) => last = Errno::ACCESS,
             Err(errno) => return Err(errno),
@@ -98,7 +98,7 @@ mod tests {
         file
     }
 
-    fn found(command: &str, path: &Path) -> Result<Found, Errno> {
+    fn found(command: &str, path: &Path) -> Result<Startable, Errno> {
         look_along(OsStr::new(command), Path::new(""), path.as_os_str())
     }
 
@@ -106,7 +106,7 @@ mod tests {
     fn what_would_start_is_found_where_execvp_finds_it() {
         let place = tempfile::tempdir().unwrap();
         let script = file(place.path(), "job", "#!/bin/sh\n", 0o755);
-        assert_eq!(found("job", place.path()), Ok(Found { program: script.clone(), doubt: None }));
+        assert_eq!(found("job", place.path()), Ok(Startable { program: script.clone(), doubt: None }));
         assert_eq!(found(script.to_str().unwrap(), Path::new("")).map(|found| found.program), Ok(script));
         // From the directory that the command starts in.
         let here = look_along(OsStr::new("./job"), place.path(), OsStr::new(""));

@@ -30,7 +30,7 @@ use rustix::process::{Pid, WaitStatus};
 use crate::sys::signals::Set;
 use crate::sys::spawn::{self, Group, Request};
 pub use error::SpawnError;
-pub use look::{Found, look};
+pub use look::{Startable, look};
 pub use stop::StopState;
 pub use supervisor::Supervisor;
 pub use terminal::Terminal;

@@ -27,10 +27,8 @@ fn of(spec: &Spec) -> Finding {
             ),
         },
         Err(error) => {
-            let said = error.to_string();
-            // A cause, and behind the last semicolon what to do about it.
-            let (text, remedy) = said.rsplit_once("; ").unwrap_or((&said, "look at the command"));
-            Finding::fail(NAME, text, remedy)
+            let cause = error.cause(&format!("child {}", spec.name));
+            Finding::fail(NAME, cause, error.remedy().unwrap_or("look at the command"))
         }
     }
 }
