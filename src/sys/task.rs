@@ -50,6 +50,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::mpsc::channel;
     use std::thread::Builder;
+    use std::time::Instant;
 
     use super::*;
 
@@ -76,12 +77,17 @@ mod tests {
         wait_begun.recv().unwrap();
         let first = look("works-on").unwrap();
         // It gets a processor at some time, and the other comes to rest.
-        let until = |what: &str, mut is_so: Box<dyn FnMut() -> bool>| {
-            assert!((0..10_000_000).any(|_| is_so()), "{what}");
+        let until = |what: &str, name: &str, is_so: &dyn Fn(&Look) -> bool| {
+            let deadline = Instant::now() + Duration::from_secs(60);
+            let mut now = look(name).unwrap();
+            while !is_so(&now) {
+                assert!(Instant::now() < deadline, "{what}: {now:?}");
+                std::thread::yield_now();
+                now = look(name).unwrap();
+            }
         };
-        let before = first.cpu;
-        until("it works", Box::new(move || look("works-on").unwrap().cpu > before));
-        until("it sleeps", Box::new(|| look("sleeps-on").unwrap().state == 'S'));
+        until("it works", "works-on", &|look| look.cpu > first.cpu);
+        until("it sleeps", "sleeps-on", &|look| look.state == 'S');
         assert_eq!(first.state, 'R');
         assert_eq!(look("nobody-of-that-name"), None);
         over.store(true, Ordering::Relaxed);
