@@ -168,7 +168,7 @@ def logpump(engine, stage, service, cell):
 
 
 def python(name, _stage, service, _cell):
-    command = [venv.program("python"), str(RIVALS / f"{name}.py"), "--group", scene.GROUP, "--name", name]
+    command = [venv.program("python"), "-B", str(RIVALS / f"{name}.py"), "--group", scene.GROUP, "--name", name]
     return [*command, "--endpoint-url", service.url]
 
 
