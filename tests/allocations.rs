@@ -3,8 +3,10 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::time::Instant;
 
 use logpump::batch::{Head, OpenBatch};
+use logpump::lines::join::{Joiner, Seen};
 use logpump::lines::{Framer, Taken};
 
 struct Counting;
@@ -86,6 +88,50 @@ fn dirty_lines_are_framed_and_encoded_without_an_allocation() {
         }
     });
     assert_eq!(allocations, 0);
+}
+
+/// As a stream with `join = "traceback"` does. Returns how many events were made of several lines.
+fn join_and_push(framer: &mut Framer, joiner: &mut Joiner, batch: &mut OpenBatch, bytes: &[u8]) -> u64 {
+    let (read_ms, mut joined_events) = (1, 0);
+    let seen = Seen { read_ms, now: Instant::now() };
+    let released = framer.frame(bytes, false, &mut |record| {
+        let fate = joiner.fate(&record, record.text, read_ms);
+        if fate.joins() {
+            joiner.join(fate, &record, record.text, seen);
+            return Taken::Yes;
+        }
+        if let Some(joined) = joiner.waiting() {
+            batch.push_joined(&joined.record, joined.lines, read_ms).expect("the batch has room");
+            joined_events += u64::from(joined.lines > 1);
+            joiner.clear();
+        }
+        if fate.begins() {
+            joiner.begin(fate, &record, record.text, seen);
+        } else {
+            batch.push(&record, read_ms).expect("the batch has room");
+        }
+        Taken::Yes
+    });
+    assert_eq!(released, bytes.len());
+    joined_events
+}
+
+#[test]
+fn tracebacks_are_joined_and_encoded_without_an_allocation() {
+    let (mut framer, mut joiner) = (Framer::new(1 << 20), Joiner::new());
+    let mut batch = OpenBatch::with_buffer(&Head::new("group", "stream"), Vec::with_capacity(2 << 20));
+    // Each is an event; the last one waits for what may belong to it.
+    let traceback = "Traceback (most recent call last):\n  File \"a\"\nE: x\nits second line\n";
+    let warm = join_and_push(&mut framer, &mut joiner, &mut batch, traceback.repeat(4500).as_bytes());
+    assert_eq!(warm, 4499);
+    let bytes = traceback.repeat(100);
+    let mut joined = 0;
+    let allocations = allocations_of(|| {
+        for _ in 0..15 {
+            joined += join_and_push(&mut framer, &mut joiner, &mut batch, bytes.as_bytes());
+        }
+    });
+    assert_eq!((allocations, joined), (0, 1500));
 }
 
 #[test]

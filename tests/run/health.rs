@@ -2,9 +2,10 @@
 //! in whatever way is nobody else's trouble.
 
 use std::fs;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -47,20 +48,25 @@ fn exec(script: &str, rest: &str) -> String {
     )
 }
 
-/// A socket of ours keeps the port from others for as long as it is asked for, and no longer.
-fn free_port() -> u16 {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// On the loopback net, of this process alone: nobody takes it between our choice and logpump's bind.
+fn own_address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(20_000);
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    let port = NEXT.fetch_add(1, Ordering::Relaxed);
+    // Below those that the kernel gives to whoever asks for none.
+    SocketAddr::from(([127, 64 | high, middle, low], port))
 }
 
-fn udp(port: u16, rest: &str) -> String {
-    format!("[[process.health]]\ntype = \"udp\"\nlisten = \"127.0.0.1:{port}\"\ninterval = \"100ms\"\n{rest}\n")
+fn udp(address: SocketAddr, rest: &str) -> String {
+    format!("[[process.health]]\ntype = \"udp\"\nlisten = \"{address}\"\ninterval = \"100ms\"\n{rest}\n")
 }
 
 /// As the sidecar does.
-fn send(port: u16, status: &str) {
+fn send(address: SocketAddr, status: &str) {
     let script = "import socket, sys\nsocket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(sys.argv[1].encode(), \
-                  ('127.0.0.1', int(sys.argv[2])))";
-    let sent = Command::new("python3").args(["-c", script, status, &port.to_string()]).status().unwrap();
+                  (sys.argv[2], int(sys.argv[3])))";
+    let (ip, port) = (address.ip().to_string(), address.port().to_string());
+    let sent = Command::new("python3").args(["-c", script, status, &ip, &port]).status().unwrap();
     assert!(sent.success());
 }
 
@@ -89,12 +95,12 @@ fn health<'a>(ended: &'a Ended, process: &str, number: usize) -> &'a Value {
 #[test]
 fn an_essential_one_that_is_red_is_stopped_with_the_others_each_with_its_grace_and_ends_with_its_code_or_70() {
     on_both_engines(|engine| {
-        let (port, run) = (free_port(), Logpump::new(engine).into_files());
+        let (address, run) = (own_address(), Logpump::new(engine).into_files());
         let told = run.place("told");
         let polite = POLITE.replace("print('last word'", &format!("open({told:?}, 'w'); print('last word'"));
         let file = [
             // Were the others told only after its end, it would be killed before.
-            process("red", &format!("{}\n{}", python(WELL_AFTER, &[told.to_str().unwrap()]), udp(port, ""))),
+            process("red", &format!("{}\n{}", python(WELL_AFTER, &[told.to_str().unwrap()]), udp(address, ""))),
             process("polite", &python(&polite, &[])),
             process(
                 "deaf",
@@ -103,13 +109,12 @@ fn an_essential_one_that_is_red_is_stopped_with_the_others_each_with_its_grace_a
         ];
         let mut running = with(run, &file.concat()).start();
         ["red", "polite", "deaf"].iter().for_each(|name| wait_ready(&running, name));
-        send(port, "healthy");
-        running.wait_said(&format!("red is healthy: 127.0.0.1:{port}: the status is healthy"));
-        send(port, "red");
+        send(address, "healthy");
+        running.wait_said(&format!("red is healthy: {address}: the status is healthy"));
+        send(address, "red");
         let ended = running.end();
         assert_eq!(ended.code, Some(70), "{}", ended.said);
-        let said =
-            format!("red is unhealthy (127.0.0.1:{port}: the status is red): it is stopped, and the others with it");
+        let said = format!("red is unhealthy ({address}: the status is red): it is stopped, and the others with it");
         assert!(ended.said.contains(&said) && ended.said.contains("deaf ended: SIGKILL"), "{}", ended.said);
         assert_eq!(text(&ended.file("red")), "ready\nlast word\n");
         assert_eq!(text(&ended.file("polite")), "ready\nlast word\n");
@@ -122,15 +127,15 @@ fn an_essential_one_that_is_red_is_stopped_with_the_others_each_with_its_grace_a
 
 #[test]
 fn one_socket_serves_several_processes_and_one_that_is_not_essential_is_stopped_alone() {
-    let port = free_port();
+    let address = own_address();
     let threshold = "replacement_threshold = \"1ms\"";
     let file = [
-        process("strict", &format!("essential = false\n{}\n{}", python(POLITE, &[]), udp(port, threshold))),
-        process("lenient", &format!("{}\n{}", python(WELL, &[]), udp(port, ""))),
+        process("strict", &format!("essential = false\n{}\n{}", python(POLITE, &[]), udp(address, threshold))),
+        process("lenient", &format!("{}\n{}", python(WELL, &[]), udp(address, ""))),
     ];
     let mut running = with(Logpump::new("auto").into_files(), &file.concat()).start();
     ["strict", "lenient"].iter().for_each(|name| wait_ready(&running, name));
-    send(port, "yellow");
+    send(address, "yellow");
     running.wait_said("lenient is healthy");
     running.wait_said("strict ended: exit code 9");
     running.signal(Signal::TERM);
@@ -313,11 +318,11 @@ fn a_check_that_cannot_be_started_is_a_failure() {
 
 #[test]
 fn of_a_sidecar_that_is_silent_it_is_said_that_nothing_comes_and_not_that_all_is_well() {
-    let port = free_port();
-    let own = format!("{}\n{}", python(WELL, &[]), udp(port, "start_period = \"0s\""));
+    let address = own_address();
+    let own = format!("{}\n{}", python(WELL, &[]), udp(address, "start_period = \"0s\""));
     let mut running = with(Logpump::new("auto").into_files(), &process("web", &own)).start();
     wait_ready(&running, "web");
-    running.wait_said(&format!("no status comes from the sidecar of web (127.0.0.1:{port}); taken for healthy"));
+    running.wait_said(&format!("no status comes from the sidecar of web ({address}); taken for healthy"));
     running.signal(Signal::TERM);
     let ended = running.end();
     assert!(!ended.said.contains("web is healthy"), "{}", ended.said);
@@ -327,17 +332,13 @@ fn of_a_sidecar_that_is_silent_it_is_said_that_nothing_comes_and_not_that_all_is
 #[test]
 fn a_port_that_another_has_starts_nothing() {
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port();
+    let address = taken.local_addr().unwrap();
     let run = Logpump::new("auto").into_files();
     let started = run.place("started");
-    let file = process("web", &format!("command = [\"touch\", {started:?}]\n{}", udp(port, "")));
+    let file = process("web", &format!("command = [\"touch\", {started:?}]\n{}", udp(address, "")));
     let ended = with(run, &file).run_without_report();
     assert_eq!((ended.code, ended.said.lines().count()), (Some(71), 1), "{}", ended.said);
-    assert!(
-        ended.said.contains(&format!("cannot listen on 127.0.0.1:{port} (UDP) for the health of web")),
-        "{}",
-        ended.said
-    );
+    assert!(ended.said.contains(&format!("cannot listen on {address} (UDP) for the health of web")), "{}", ended.said);
     assert!(!ended.directory().join("started").exists());
 }
 
@@ -364,17 +365,19 @@ fn a_timeout_is_in_the_report_and_ending_well_at_it_is_no_success() {
 
 #[test]
 fn the_service_is_told_on_stdout_in_whole_lines() {
-    let port = free_port();
+    let address = own_address();
     let run = Logpump::new("auto").into_files();
     let database = exec("exit 1", "action = \"report\"\nplog = \"database\"");
     // Half a line stands there when logpump writes its own.
     let half = WELL.replace("print('ready', flush=True)", "print('ready\\nhal', end='', flush=True)");
-    let file =
-        format!("plogs = true\n{}", process("worker", &format!("{}\n{}{database}", python(&half, &[]), udp(port, ""))));
+    let file = format!(
+        "plogs = true\n{}",
+        process("worker", &format!("{}\n{}{database}", python(&half, &[]), udp(address, "")))
+    );
     let mut running = with(run.arg("--tee").env("AIRFLOW_ENV_NAME", "env-1"), &file).start();
     wait_ready(&running, "worker");
     running.wait_said("worker is unhealthy: sh -c exit 1: failed 3 times in a row");
-    send(port, "red");
+    send(address, "red");
     let ended = running.end();
     assert_eq!(ended.code, Some(70), "{}", ended.said);
     let stdout = text(&ended.stdout);
@@ -394,7 +397,11 @@ fn the_service_is_told_on_stdout_in_whole_lines() {
 
 #[test]
 fn what_is_printed_of_conditions_is_a_file_that_says_the_same() {
-    let conditions = [udp(8201, "action = \"report\""), exec("a | b", "plog = \"database\"\nretries = 7")].concat();
+    let conditions = [
+        udp("127.0.0.1:8201".parse().unwrap(), "action = \"report\""),
+        exec("a | b", "plog = \"database\"\nretries = 7"),
+    ]
+    .concat();
     let file = format!("plogs = true\n{}", process("web", &format!("{WAITS}\ntimeout = \"2h\"\n{conditions}")));
     let print = |file: &str| {
         let ended = with(Logpump::new("auto").into_files().arg("--print-config"), file).run_without_report();
