@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::control::{Control, Phase};
+use super::failed::wait_for_rings;
 use super::visits::{Left, Visits};
-use super::{Ledgers, Options, Shipped, WhenFull, wait_for_rings};
+use super::{Ledgers, Options, Shipped, WhenFull};
 use crate::clock;
 use crate::fault::Fault;
 use crate::ledger::{Count, End, Ledger};

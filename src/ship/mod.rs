@@ -12,6 +12,7 @@ pub mod control;
 pub mod core;
 mod date;
 mod dropping;
+mod failed;
 mod feed;
 pub mod files;
 mod gap;
@@ -42,7 +43,7 @@ use tokio::task::JoinSet;
 use crate::clock;
 use crate::fault::Fault;
 use crate::ledger::End;
-use crate::limits::{RINGS_END_WAIT, SPOOL_END_WAIT};
+use crate::limits::SPOOL_END_WAIT;
 use crate::report::tee::Tee;
 use crate::spool::{self, wire::Request};
 use crate::sys::bell::AsyncBell;
@@ -116,13 +117,13 @@ pub fn run(means: Means, options: &Options) -> Shipped {
             async { Shipping::new(&mut pump, sink, &mut spool, &control, (metrics, teller))?.turn_until_over().await };
         runtime.as_ref().map_err(copied)?.block_on(ship)
     }));
-    let failed = failure(shipped);
+    let failed = failed::why(shipped);
     if let Some(why) = &failed {
         tracing::error!(
             "the shipping thread failed: {why}; what it held and what comes from here on is counted as dropped, and the \
              commands go on"
         );
-        abandon(&mut pump, spool, &control);
+        failed::abandon(&mut pump, spool, &control);
     }
     strays::kill();
     // A resolver that hangs must not hold up our end.
@@ -169,47 +170,6 @@ fn copied(error: &io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(code) => io::Error::from_raw_os_error(code),
         None => io::Error::new(error.kind(), error.to_string()),
-    }
-}
-
-/// Why a shipping loop ended, if not because all was done. A panic has said where it was.
-fn failure(shipped: std::thread::Result<io::Result<()>>) -> Option<String> {
-    match shipped {
-        Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(open_files::explained(&error)),
-        Err(_) => Some("it panicked, as has been said".to_owned()),
-    }
-}
-
-/// After a failure: the intake counts what comes from now on, and what is here ends.
-fn abandon(pump: &mut Pump, spool: Option<spool::Handle>, control: &Control) {
-    pump.abandon_rings();
-    if let Some(spool) = spool {
-        hear_out(pump, spool);
-    }
-    wait_for_rings(control, || pump.rings_have_ended());
-    Fault::planted("give_up").pass();
-    pump.give_up(End::Internal, Now { mono: clock::now(), wall_ms: clock::wall_ms() });
-}
-
-/// What the spool has stored is the next run's, and not dropped.
-fn hear_out(pump: &mut Pump, spool: spool::Handle) {
-    spool.send(Request::End);
-    spool.wait(clock::now() + SPOOL_END_WAIT);
-    while let Some(event) = spool.try_next() {
-        pump.spooled(event, Now { mono: clock::now(), wall_ms: clock::wall_ms() });
-    }
-}
-
-/// Each end rings our bell. Should the intake not answer, what it still adds to a ring is booked at the very end.
-fn wait_for_rings(control: &Control, have_ended: impl Fn() -> bool) {
-    let until = clock::now() + RINGS_END_WAIT;
-    loop {
-        let left = until.saturating_duration_since(clock::now());
-        if have_ended() || left.is_zero() {
-            return;
-        }
-        control.bell().wait(Some(left));
     }
 }
 
