@@ -2,6 +2,8 @@
 //! here, so that a change which makes one of them wrong is seen.
 #![cfg(feature = "tools")]
 
+#[path = "docs/architecture.rs"]
+mod architecture;
 #[path = "common/standin.rs"]
 #[allow(dead_code)]
 mod client;
