@@ -61,6 +61,12 @@ fn spooling(engine: &str, url: &str, spool: &Path) -> Logpump {
         .shell(&format!("seq -f '%010.0f{}' 1 {LINES}; read line", ".".repeat(139)))
 }
 
+/// Stores each line at once, and has all the time that it needs to deliver.
+fn durable(url: &str, spool: &Path) -> Logpump {
+    let run = Logpump::new("auto").into_cloudwatch(url).arg("--spool-dir").arg(spool).with_stdin();
+    run.args(&["--durable", "--flush-interval", "10ms", "--drain-timeout", "100s"])
+}
+
 #[test]
 fn a_directory_made_immutable_costs_no_line_and_doubles_none() {
     if !may_make_immutable() {
@@ -99,9 +105,7 @@ fn what_was_delivered_of_a_segment_is_noted_in_a_directory_made_immutable() {
     let standin = standin(&["--fault", OUTAGE]);
     let place = tempfile::tempdir().unwrap();
     let spool = place.path().join("spool");
-    let run = Logpump::new("auto").into_cloudwatch(&standin.url).arg("--spool-dir").arg(&spool).with_stdin();
-    let run = run.args(&["--durable", "--flush-interval", "10ms", "--drain-timeout", "100s"]);
-    let mut run = run.shell("seq 1 100; read line; seq 101 200; read line").start();
+    let mut run = durable(&standin.url, &spool).shell("seq 1 100; read line; seq 101 200; read line").start();
     wait_for("a body in the spool", || (stored_bytes(&spool) > 100).then_some(()), String::new);
     let immutable = Immutable::make(&run_directory(&spool)).unwrap();
     set(&standin, "");
@@ -126,9 +130,7 @@ fn a_directory_that_takes_no_new_segment_is_said_without_advice_about_room() {
     let standin = standin(&["--fault", OUTAGE]);
     let place = tempfile::tempdir().unwrap();
     let spool = place.path().join("spool");
-    let run = Logpump::new("auto").into_cloudwatch(&standin.url).arg("--spool-dir").arg(&spool).with_stdin();
-    let run = run.args(&["--durable", "--flush-interval", "10ms", "--drain-timeout", "100s"]);
-    let mut run = run.shell("read line; seq 1 100").start();
+    let mut run = durable(&standin.url, &spool).shell("read line; seq 1 100").start();
     let own = || find_run_directory(&spool);
     let immutable = Immutable::make(&wait_for("the run's directory", own, String::new)).unwrap();
     drop(run.stdin.take());

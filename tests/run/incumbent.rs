@@ -48,6 +48,14 @@ fn of_each(prefix: &str) -> Vec<String> {
     SCHEDULERS.map(|own| format!("{prefix}-{own}")).to_vec()
 }
 
+/// Stopped when all three are ready.
+fn stopped(airflow: &str, standin: &Standin) -> Ended {
+    let running = scheduler(airflow, standin).start();
+    wait_for_files(&running, &of_each("ready"));
+    running.signal(Signal::TERM);
+    running.end()
+}
+
 /// What arrived in the stream of the container's process of this number.
 fn arrived(ended: &Ended, standin: &Standin, number: usize) -> Vec<String> {
     read_back(standin, ended.report["streams"][number]["stream"].as_str().unwrap())
@@ -113,10 +121,7 @@ signal.signal(signal.SIGTERM, told)
 touch('ready-' + own)
 until(lambda: False)
 ";
-    let running = scheduler(airflow, &standin).start();
-    wait_for_files(&running, &of_each("ready"));
-    running.signal(Signal::TERM);
-    let ended = running.end();
+    let ended = stopped(airflow, &standin);
     assert_eq!(ended.code, Some(0), "{}", ended.said);
     for number in 0..3 {
         assert_eq!(arrived(&ended, &standin, number), ["all are told"], "{}", ended.said);
@@ -174,10 +179,7 @@ def say(text):
 touch('ready-' + own)
 until(lambda: False)
 ";
-    let running = scheduler(airflow, &standin).start();
-    wait_for_files(&running, &of_each("ready"));
-    running.signal(Signal::TERM);
-    let ended = running.end();
+    let ended = stopped(airflow, &standin);
     let expected: Vec<_> = (0..20_000).map(|number| number.to_string()).collect();
     for number in 0..3 {
         let found = arrived(&ended, &standin, number);
