@@ -177,12 +177,12 @@ impl Core {
         Label { address: stream.address.clone(), sequence, serial, gzip }
     }
 
-    /// Something to tell, that was decided elsewhere.
     /// A stream's mask has a pattern that takes too long.
     pub fn say_costly(&mut self, stream: usize, pattern: String) {
         self.say(Notice::MaskCostly { stream: self.streams[stream].name().to_owned(), pattern });
     }
 
+    /// Something to tell, that was decided elsewhere.
     pub fn say(&mut self, notice: Notice) {
         self.outbox.push_back(Action::Say(notice));
     }

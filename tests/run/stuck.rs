@@ -2,12 +2,13 @@
 
 use std::io::Read;
 use std::os::fd::OwnedFd;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::on_both_engines;
+use crate::own_disk::{Frozen, OwnDisk};
 use crate::program::{Logpump, read_back, standin};
 
 const LOAD: &str = env!("CARGO_BIN_EXE_logpump-load");
@@ -38,33 +39,19 @@ fn a_stderr_that_nobody_reads_holds_nothing_up() {
     });
 }
 
-/// Whoever opens the file waits until the kernel breaks the lease (45 s), as on a disk that does not answer.
-const LEASE: &str = "import fcntl, signal, sys
-signal.signal(signal.SIGIO, signal.SIG_IGN)
-file = open(sys.argv[1], 'w')
-fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
-print('held', flush=True)
-sys.stdin.read()";
-
 #[test]
 fn a_report_whose_disk_does_not_answer_is_left_unwritten() {
-    let mut run = Logpump::new("auto").into_files().with_stdin().shell("read line; exit 3").start();
-    let part = run.place(&format!("report.json.{}.part", run.pid()));
-    let python =
-        Command::new("python3").args(["-c", LEASE]).arg(&part).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-    let mut holder = python.expect("python3 is there");
-    let mut said = [0; 5];
-    holder.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+    let Some(disk) = OwnDisk::make() else { return };
+    let report = disk.spool().join("report.json");
+    let run = Logpump::without_report("auto").into_files().arg("--report").arg(&report).shell("read line; exit 3");
+    let mut run = disk.mounted(run).with_stdin().start();
+    run.wait_said("INFO lines go to");
+    let Some(frozen) = Frozen::freeze(&disk.inside(&run)) else { return };
     drop(run.stdin.take());
-    let ended = run.end_without_report();
-    assert_eq!((ended.code, ended.report.is_null()), (Some(3), true), "{}", ended.said);
-    assert!(
-        ended.said.contains("report.json is not written in time; likely its disk does not answer"),
-        "{}",
-        ended.said
-    );
-    drop(holder.stdin.take());
-    holder.wait().unwrap();
+    run.wait_said("report.json is not written in time; likely its disk does not answer");
+    // The kernel lets nobody end who waits for a frozen file system.
+    drop(frozen);
+    assert_eq!(run.end_without_report().code, Some(3));
 }
 
 #[test]
