@@ -166,7 +166,7 @@ pub fn run(mut plan: Plan) -> Result<u8, Refusal> {
         tee_dropped: outcome.tee_dropped,
         messages_lost: messages.lost(),
     };
-    tell(&report, plan.tee());
+    tell(&report);
     if let (Some(spool), true) = (&plan.spool, report.total().spooled != Count::default()) {
         let place = spool.directory.display();
         tracing::info!(
@@ -318,7 +318,7 @@ fn groups(children: &[&Child]) -> String {
     }
 }
 
-fn tell(report: &Report, tee: bool) {
+fn tell(report: &Report) {
     for imbalance in report.imbalances() {
         tracing::error!("the ledger does not add up, a fault of logpump's: {imbalance}");
     }
@@ -329,8 +329,7 @@ fn tell(report: &Report, tee: bool) {
     }
     if report.tee_dropped != (0, 0) {
         tracing::warn!(
-            "{}: stdout did not take {}: nobody reads it, it is closed or it is too slow",
-            if tee { "--tee" } else { "--plogs" },
+            "stdout did not take {} meant for it: nobody reads it, it is closed or it is too slow",
             Count::new(report.tee_dropped.0, report.tee_dropped.1)
         );
     }

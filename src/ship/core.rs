@@ -1,8 +1,8 @@
 //! The ship core: which body is sent when, and what every answer means. A state machine without I/O, clock or chance of
 //! its own: bodies, answers and the time come in, actions go out. The loop performs them; so does the simulation.
 //!
-//! A body is in exactly one place: with its stream (fresh, or back from the disk), in a call, or on its way to the disk,
-//! or on disk alone. It leaves by being booked.
+//! A body is in exactly one place: with its stream (fresh, or back from the disk), in a call, on its way to the disk, or on
+//! disk alone; what is here may have a copy on disk, or on its way there. It leaves by being booked.
 //! This file has what comes in and goes out; `verdicts` says what an answer to a call means, `choose` which body goes
 //! next, `disk` what goes to the spool, `takes` whether it may, `told` what the spool says and `backlog` what comes back;
 //! `silence` has what is done while it says nothing, `missing` what is done about what is not there any more, `owed` what

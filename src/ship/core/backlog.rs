@@ -68,7 +68,7 @@ impl Core {
     pub(super) fn disk_is_empty(&self, now: Instant) -> bool {
         let only_adopted = self.streams[..self.own_streams].iter().all(|stream| stream.disk.alone == 0);
         let tried = only_adopted && self.disk.nothing_but.as_ref() == Some(&self.troubled(now));
-        !self.disk.is_on() || (self.disk.searched && !self.disk.has_pending() && (self.disk.alone == 0 || tried))
+        !self.disk.is_on() || (self.disk.searched && !self.disk.is_awaited() && (self.disk.alone == 0 || tried))
     }
 
     pub(super) fn loaded(&mut self, id: EntryId, entry: Entry, now: Instant, wall_ms: i64) {

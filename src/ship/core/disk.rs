@@ -122,6 +122,11 @@ impl Disk {
         self.pending.iter().any(|pending| !matches!(pending.what, What::Here { .. }))
     }
 
+    /// It was asked to store something and has not answered, nor was that said.
+    pub fn is_awaited(&self) -> bool {
+        self.has_pending() || (!self.silence.is_said && !self.pending.is_empty())
+    }
+
     pub(super) fn is_on(&self) -> bool {
         self.options.is_some() && !self.dead
     }
@@ -132,10 +137,11 @@ impl Core {
 
     pub(super) fn store(&mut self, stream: usize, delivery: Delivery, purpose: Purpose) {
         self.disk.pending_bytes += delivery.parcel.memory_bytes();
+        let is_strict = self.is_strict(&delivery);
         let on_disk = &mut self.streams[stream].disk;
         on_disk.bytes += delivery.parcel.memory_bytes();
         match purpose {
-            Purpose::Room => on_disk.leave_alone(delivery.number),
+            Purpose::Room => on_disk.leave_alone(delivery.number, is_strict),
             Purpose::Safety => on_disk.storing.push_back(delivery.number),
         }
         let entry = delivery.parcel.entry.clone();
@@ -177,7 +183,7 @@ impl Core {
 
     /// Everything that the spool was asked to store is stored, or refused.
     pub fn is_spilled(&self) -> bool {
-        !self.disk.has_pending()
+        !self.disk.is_awaited()
     }
 
     /// A stream cannot be sent to: what came back of it makes room for others.
@@ -200,7 +206,8 @@ impl Core {
         }
         let entry = delivery.entry.expect("it is on disk");
         self.free_bytes(index, delivery.parcel.memory_bytes());
-        self.streams[index].disk.leave_alone(delivery.number);
+        let is_strict = self.is_strict(&delivery);
+        self.streams[index].disk.leave_alone(delivery.number, is_strict);
         if index >= self.own_streams {
             // Counted while it is here: it comes back to whichever place its stream has then.
             self.streams[index].disk.bytes -= delivery.parcel.memory_bytes();

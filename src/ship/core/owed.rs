@@ -1,5 +1,5 @@
-//! Bodies that are to be durable and wait in memory alone, for the disk refused them, did not answer, or lost them: they are
-//! stored as soon as it takes bodies again, each stream's oldest first.
+//! Bodies that are to be durable and are in memory alone, for the disk refused them, did not answer, or lost them: they are
+//! stored as soon as it takes bodies again, those in calls first, then each stream's oldest.
 
 use super::Core;
 use super::disk::{Purpose, What};
@@ -8,51 +8,49 @@ use crate::spool::wire::EntryId;
 
 impl Core {
     pub(super) fn store_owed(&mut self) {
-        // What was asked for before may be on its way there still.
-        let is_asked = || self.disk.pending.iter().any(|pending| matches!(pending.what, What::Here { .. }));
-        if !self.disk.is_owed || self.spilling || !self.disk.is_on() || is_asked() {
+        if !self.disk.is_owed || self.spilling || !self.disk.is_on() {
             return;
         }
-        self.disk.is_owed = false;
         self.store_owed_calls();
         for index in 0..self.own_streams {
-            while let Some(at) = self.first_owed(index) {
-                if !self.disk_takes(index) {
-                    self.disk.is_owed = true;
-                    break;
-                }
+            while let Some(at) = self.first_owed(index).filter(|_| self.disk_takes(index)) {
                 let delivery = self.streams[index].waiting.remove(at).expect("it was found there");
                 self.store(index, delivery, Purpose::Safety);
             }
         }
+        let waiting = self.streams[..self.own_streams].iter().flat_map(|stream| &stream.waiting);
+        let in_calls = self.calls.iter().flatten().map(|call| &call.delivery);
+        self.disk.is_owed = waiting.chain(in_calls).any(is_in_memory_alone);
     }
 
     /// In an outage they rest there for long.
     fn store_owed_calls(&mut self) {
-        let owed: Vec<usize> = (0..self.calls.len())
-            .filter(|slot| {
-                let call = self.calls[*slot].as_ref();
-                call.is_some_and(|call| {
-                    is_in_memory_alone(&call.delivery) && self.may_follow(call.stream, &call.delivery)
-                })
-            })
-            .collect();
-        for slot in owed {
-            let call = self.calls[slot].as_ref().expect("it was found there");
-            let (stream, number, entry) = (call.stream, call.delivery.number, call.delivery.parcel.entry.clone());
-            if self.disk_takes(stream) {
-                let here = What::Here { sum: entry.sum(), safe: Some(number) };
+        for slot in 0..self.calls.len() {
+            let Some(call) = &self.calls[slot] else { continue };
+            let (stream, delivery) = (call.stream, &call.delivery);
+            let is_owed = is_in_memory_alone(delivery)
+                && !self.is_asked(stream, delivery.number)
+                && self.may_follow(stream, delivery);
+            if is_owed && self.disk_takes(stream) {
+                let entry = delivery.parcel.entry.clone();
+                let here = What::Here { sum: entry.sum(), safe: Some(delivery.number) };
                 self.ask_to_store(stream, entry, true, here);
-            } else {
-                self.disk.is_owed = true;
             }
         }
+    }
+
+    /// It may be on its way there still.
+    fn is_asked(&self, stream: usize, number: u64) -> bool {
+        let is_it = |what: &What| matches!(what, What::Here { safe, .. } if *safe == Some(number));
+        self.disk.pending.iter().any(|pending| pending.stream == stream && is_it(&pending.what))
     }
 
     /// Its place among those that wait. A part is sent soon, and its body may be there as a whole.
     fn first_owed(&self, index: usize) -> Option<usize> {
         let stream = &self.streams[index];
-        let is_owed = |other: &Delivery| is_in_memory_alone(other) && self.may_follow(index, other);
+        let is_owed = |other: &Delivery| {
+            is_in_memory_alone(other) && !self.is_asked(index, other.number) && self.may_follow(index, other)
+        };
         stream.waiting.iter().position(is_owed).filter(|_| !stream.refusals.slow)
     }
 
@@ -66,7 +64,8 @@ impl Core {
         if self.is_strict(owed) {
             stream.may_leave(owed.number) && younger.next().is_none()
         } else {
-            !younger.any(|other| self.is_strict(other))
+            let none_alone = stream.disk.alone == 0 || owed.number >= stream.disk.strict_alone_until;
+            none_alone && !younger.any(|other| self.is_strict(other))
         }
     }
 

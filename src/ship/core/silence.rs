@@ -23,7 +23,7 @@ pub(super) struct Silence {
 
 impl Core {
     pub(super) fn watch_disk(&mut self, now: Instant) {
-        if self.spilling || !self.disk.has_pending() {
+        if self.spilling || !self.disk.is_awaited() {
             self.disk.silence.since = None;
             return;
         }

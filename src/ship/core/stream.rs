@@ -51,6 +51,8 @@ pub(super) struct OnDisk {
     pub alone_from: u64,
     /// Every number of these is.
     pub alone_until: u64,
+    /// And of those that nothing must overtake.
+    pub strict_alone_until: u64,
     /// Numbers of bodies on their way there, to be sent afterwards, as they were asked for.
     pub storing: VecDeque<u64>,
     /// What these stand for, as far as they are on disk already; lines in pieces are counted by `SplitLines`.
@@ -62,8 +64,10 @@ pub(super) struct OnDisk {
 }
 
 impl OnDisk {
-    pub fn leave_alone(&mut self, number: u64) {
+    pub fn leave_alone(&mut self, number: u64, is_strict: bool) {
         let is_first = self.alone == 0;
+        let strict_until = if is_strict { number + 1 } else { 0 };
+        self.strict_alone_until = if is_first { strict_until } else { self.strict_alone_until.max(strict_until) };
         self.alone_from = if is_first { number } else { self.alone_from.min(number) };
         self.alone_until = if is_first { number + 1 } else { self.alone_until.max(number + 1) };
         self.alone += 1;

@@ -25,7 +25,7 @@ impl Core {
         self.disk.is_on()
             && self.disk.refused_until.is_none()
             && !self.disk.silence.is_said
-            && (self.disk.refused_why.is_none() || !self.disk.has_pending())
+            && (self.disk.refused_why.is_none() || self.disk.pending.is_empty())
             && self.disk.pending_bytes < SPOOL_QUEUE_BYTES_MAX
             && self.is_within_quota(stream)
     }

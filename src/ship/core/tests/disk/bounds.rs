@@ -114,7 +114,7 @@ fn where_order_is_strict_nothing_goes_to_the_disk_while_another_waits_for_those_
         let mut desk = Desk::new(1, with_disk(1, window, false));
         desk.offer(0, ["a", "b"]);
         // As if a had come back from a call and gone there.
-        desk.core.streams[0].disk.leave_alone(0);
+        desk.core.streams[0].disk.leave_alone(0, false);
         assert_eq!(desk.core.disk_takes_next(0), takes, "a window of {window}");
     }
 }
@@ -221,5 +221,5 @@ fn bodies_leave_memory_for_the_disk_in_their_order_whole_and_not_while_their_str
     assert_eq!(goes_to_the_disk(|stream| stream.refusals.slow = true), 0);
     assert_eq!(goes_to_the_disk(|stream| stream.waiting[2].trial.is_part = true), 0);
     // Younger ones are there already: these would come back after them.
-    assert_eq!(goes_to_the_disk(|stream| stream.disk.leave_alone(10)), 0);
+    assert_eq!(goes_to_the_disk(|stream| stream.disk.leave_alone(10, false)), 0);
 }

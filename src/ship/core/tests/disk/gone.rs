@@ -142,7 +142,7 @@ fn what_was_told_as_lost_in_the_place_of_another_comes_back_all_the_same() {
     let Sum { memory_bytes, count, .. } = sum(2);
     let bytes = memory_bytes as usize;
     let mut disk = OnDisk { bytes, alone_bytes: bytes, alone_count: count, ..OnDisk::default() };
-    [3, 4].into_iter().for_each(|number| disk.leave_alone(number));
+    [3, 4].into_iter().for_each(|number| disk.leave_alone(number, false));
     // Neither of these two, but something that ship had taken back.
     assert_eq!(disk.lose(sum(1), 0), sum(1));
     [3, 4].into_iter().for_each(|number| disk.came_back(number, bytes / 2));

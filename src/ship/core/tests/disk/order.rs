@@ -230,14 +230,14 @@ fn a_stream_is_idle_if_nothing_of_it_waits_flies_or_is_being_created() {
 #[test]
 fn what_came_back_is_no_longer_on_disk_alone_and_all_that_is_left_is_younger() {
     let mut on_disk = OnDisk::default();
-    [7, 3, 5].into_iter().for_each(|number| on_disk.leave_alone(number));
+    [7, 3, 5].into_iter().for_each(|number| on_disk.leave_alone(number, false));
     assert_eq!((on_disk.alone, on_disk.alone_from), (3, 3));
     on_disk.came_back(3, 0);
     assert_eq!((on_disk.alone, on_disk.alone_from), (2, 4));
     on_disk.came_back(5, 0);
     on_disk.came_back(7, 0);
     assert_eq!(on_disk.alone, 0);
-    on_disk.leave_alone(1);
+    on_disk.leave_alone(1, false);
     assert_eq!((on_disk.alone, on_disk.alone_from), (1, 1));
 }
 
@@ -248,7 +248,7 @@ fn a_backlog_that_waits_for_memory_does_not_hold_up_what_memory_waits_for() {
         let mut core = Core::new(addresses(1), with_disk(1, window, false));
         let delivery = |number| Delivery::fresh(Parcel::new(body("x", 1), label(number, false), |json| json));
         core.disk.alone = 1;
-        core.streams[0].disk.leave_alone(on_disk);
+        core.streams[0].disk.leave_alone(on_disk, false);
         core.streams[0].put_back(delivery(4));
         for number in [5, 6] {
             core.streams[0].put_back(Delivery { backlog: true, ..delivery(number) });

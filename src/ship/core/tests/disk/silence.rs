@@ -119,10 +119,55 @@ fn what_is_stored_while_its_call_is_answered_is_stored_in_vain() {
     assert_eq!(desk.asked.len(), 1);
     desk.answer("a", ok());
     desk.core.drain(desk.now);
-    assert!(desk.core.is_empty(desk.now), "nobody waits for it");
+    assert!(!desk.core.is_empty(desk.now), "it is not known yet where it lies, and would come again");
     desk.spool_works_on();
     assert_eq!((desk.on_disk(), desk.delivered(0)), (vec![], 1));
+    assert!(desk.core.is_empty(desk.now));
     desk.check_disk();
+}
+
+#[test]
+fn what_is_stored_though_it_is_here_is_not_waited_for_without_end() {
+    let mut desk = Desk::new(1, with_disk(1, 1, true));
+    desk.offer(0, ["a"]);
+    let Some(Request::Store { ticket, .. }) = desk.asked.pop_front() else { panic!("nothing is asked") };
+    desk.hear(Event::Refused { ticket, why: Refusal::Full("no".into()) });
+    desk.act();
+    desk.pass(SPOOL_RETRY);
+    desk.answer("a", ok());
+    desk.core.drain(desk.now);
+    assert!(!desk.core.is_empty(desk.now));
+    desk.pass(SPOOL_ANSWER_WAIT_AT_END);
+    assert!(desk.core.is_empty(desk.now));
+}
+
+#[test]
+fn nothing_is_stored_behind_a_strict_body_that_is_on_disk_alone() {
+    for is_strict in [false, true] {
+        let mut desk = Desk::new(1, with_disk(1, 4, true));
+        desk.offer(0, ["a"]);
+        desk.spool_works_on();
+        desk.offer(0, ["b"]);
+        let Some(Request::Store { ticket, .. }) = desk.asked.pop_front() else { panic!("nothing is asked") };
+        desk.hear(Event::Refused { ticket, why: Refusal::Full("no".into()) });
+        desk.core.streams[0].disk.leave_alone(2, is_strict);
+        desk.pass(SPOOL_RETRY);
+        assert_eq!(desk.asked.len(), usize::from(!is_strict));
+    }
+}
+
+#[test]
+fn a_disk_that_refused_is_asked_again_with_one_body_of_whichever_call() {
+    let mut desk = Desk::new(1, with_disk(3, 3, true));
+    desk.offer(0, ["a", "b", "c", "d"]);
+    while let Some(Request::Store { ticket, .. }) = desk.asked.pop_front() {
+        desk.hear(Event::Refused { ticket, why: Refusal::Full("no".into()) });
+    }
+    desk.act();
+    desk.pass(SPOOL_RETRY);
+    assert_eq!((desk.sent.len(), desk.asked.len()), (3, 1));
+    desk.spool_works_on();
+    assert_eq!(desk.on_disk(), ["a", "b", "c", "d"]);
 }
 
 #[test]
