@@ -39,7 +39,7 @@ pub const PIPE_BYTES: usize = 256 * 1024;
 /// the default of `--memory-max`; such a ring is slow, for a read brings little.
 pub const RING_BYTES_MIN: usize = 16 * 1024;
 pub const RING_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// A ring of at most so much (that is: of sixteen children or more, by default) is visited at an eighth, not a quarter, where
+/// A ring of at most so much (that is: of nine children or more, by default) is visited at an eighth, not a quarter, where
 /// ship is awake anyway: else the rings of many children wake it one by one, each time for a look at all of them.
 pub const RING_BYTES_EARLY_MAX: usize = 1024 * 1024;
 /// All rings together take at most this part of `--memory-max`: one in so many bytes.

@@ -314,7 +314,7 @@ fn groups(children: &[&Child]) -> String {
     match names[..] {
         [group] => format!("log group {group}"),
         [first, ref rest @ ..] => format!("log group {first} and {} more", rest.len()),
-        [] => "nowhere".into(),
+        [] => "no log group".into(),
     }
 }
 

@@ -91,8 +91,9 @@ impl Processes<'_> {
         self.unhealthy[child] = true;
         self.leave(child);
         if process.essential {
-            let others = if self.plan.children.len() > 1 { ", and the others with it" } else { "" };
-            tracing::error!("{} {text}: it is stopped{others}; SIGKILL after their grace", process.spec.name);
+            let has_others = self.plan.children.len() > 1;
+            let (others, whose) = if has_others { (", and the others with it", "their") } else { ("", "its") };
+            tracing::error!("{} {text}: it is stopped{others}; SIGKILL after {whose} grace", process.spec.name);
             self.stop_all(supervisor);
         } else {
             tracing::error!("{} {text}: it is stopped; SIGKILL after its grace", process.spec.name);

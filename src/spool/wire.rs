@@ -24,7 +24,7 @@ pub enum Request {
     Load { except: Vec<u64> },
     /// It has its end: never bring it again, in no run.
     Done(EntryId),
-    /// The same of an entry that was stored without `keep` when ship had taken it back already: nothing of it is lost with
+    /// The same of an entry that was stored when ship had taken it back already, or delivered it: nothing of it is lost with
     /// it. `key` and `sum` as in `Event::Gone`.
     Unwanted { id: EntryId, key: u64, sum: Sum },
     /// Ship no longer has it in memory: it may be loaded again.

@@ -37,7 +37,7 @@ pub(super) async fn create(client: &Client, address: &Address, settings: &GroupS
         answer = create(&BTreeMap::new()).await;
         if matches!(answer, Answer::Accepted(_)) {
             tracing::warn!(
-                "log group {} is created without tags: {detail}; the right logs:TagResource is needed for them",
+                "log group {} is created without tags: {detail}; the right logs:TagResource is needed for them, on the group's ARN without :*",
                 address.group
             );
         }

@@ -33,7 +33,7 @@ pub(super) struct Scans {
     current: Option<Scan>,
     /// Of each adopted run: what of it waits, and its bytes; and what is to be said after it was announced.
     sums: Vec<(Sum, u64)>,
-    asides: Vec<Event>,
+    asides: Vec<Vec<Event>>,
 }
 
 impl Scans {
@@ -65,6 +65,7 @@ impl Store {
         }
         self.runs.push(run);
         self.scan.sums.resize(self.runs.len(), (Sum::default(), 0));
+        self.scan.asides.resize(self.runs.len(), Vec::new());
     }
 
     /// Damage stands where a record was.
@@ -215,7 +216,7 @@ impl Store {
         }
         it.adopted = true;
         let (Sum { entries, count, .. }, bytes) = self.scan.sums[run as usize];
-        let asides = std::mem::take(&mut self.scan.asides);
+        let asides = std::mem::take(&mut self.scan.asides[run as usize]);
         if entries > 0 || !asides.is_empty() {
             self.events.push_back(Event::Adopted { run, entries, count, bytes });
         } else {
@@ -244,7 +245,7 @@ impl Store {
         if self.runs[run as usize].adopted {
             self.events.push_back(event);
         } else {
-            self.scan.asides.push(event);
+            self.scan.asides[run as usize].push(event);
         }
     }
 
