@@ -117,6 +117,12 @@ impl Watch {
             self.unsure[usize::from(!own)] += told;
             return self.gone(own, told);
         };
+        // Its parts may have been stored by themselves, at the end.
+        let others = self.on_disk.bodies.iter().filter(|(place, _)| place.0 == run).flat_map(|(place, bodies)| {
+            bodies.iter().filter(|(index, _)| (place.1, *index) != (id.segment, id.index)).map(|(_, other)| other)
+        });
+        let elsewhere: HashSet<u32> =
+            others.filter(|other| other.log == body.log).flat_map(|other| other.events()).collect();
         let truth = &self.logs[body.log].truth;
         let in_parts = self.logs[body.log].invalid_in.contains(&self.run);
         let (mut whole, mut left) = (Count::default(), Count::default());
@@ -127,8 +133,9 @@ impl Watch {
             if !(in_parts && event.end.is_some() && event.ended_in == Some(self.run)) {
                 left += count;
             }
-            // Whether it was found to be bad is for logpump to say.
-            self.unsure[usize::from(!own)] += if event.refused_alone { count } else { Count::default() };
+            // Whether it was found to be bad, or lies elsewhere, is for logpump to say.
+            let is_unsure = event.refused_alone || elsewhere.contains(&index);
+            self.unsure[usize::from(!own)] += if is_unsure { count } else { Count::default() };
         }
         if whole != told {
             return Err(format!("{told:?} are called gone, and {whole:?} were there"));

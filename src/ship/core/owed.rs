@@ -51,7 +51,7 @@ impl Core {
         let is_owed = |other: &Delivery| {
             is_in_memory_alone(other) && !self.is_asked(index, other.number) && self.may_follow(index, other)
         };
-        stream.waiting.iter().position(is_owed).filter(|_| !stream.refusals.slow)
+        stream.waiting.iter().position(is_owed)
     }
 
     /// After a kill, bodies come back as they lie there: one that must not be overtaken goes there in its order, and so does
