@@ -26,6 +26,9 @@ pub fn checked(arguments: &RunArguments) -> Result<Option<String>, Refusal> {
         ));
     }
     match fault(&url) {
+        Some(fault) if url.contains('@') => Err(Refusal::usage(format!(
+            "{source}: the URL, which may hold a password and is not repeated, {fault}; write it as in https://logs.example.com"
+        ))),
         Some(fault) => Err(Refusal::usage(format!(
             "{source}: {url:?} {fault}; write it as in https://logs.example.com or http://127.0.0.1:4580"
         ))),

@@ -26,6 +26,9 @@ impl Stray {
     }
 }
 
+/// Of a longer name the beginning says enough; ours have half as many.
+const NAME_CHARACTERS_MAX: usize = 64;
+
 /// What a run says of them.
 pub fn oddities(strays: &[Stray]) -> impl Iterator<Item = String> {
     let said = strays.iter().take(STRAY_VARIABLES_SAID_MAX);
@@ -48,8 +51,12 @@ pub fn known(program: &Command) -> Vec<String> {
 pub fn strays(set: impl Iterator<Item = String>, known: &[String]) -> Vec<Stray> {
     let is_ours = |name: &String| known.contains(name) || cfg!(feature = "tools") && name.starts_with(OF_TESTS);
     let unknown = set.filter(|name| name.starts_with(PREFIX) && !is_ours(name) && !is_of_kubernetes(name));
-    let mut strays: Vec<_> =
-        unknown.map(|name| Stray { nearest: nearest(&name, known).map(str::to_owned), name }).collect();
+    let mut strays: Vec<_> = unknown
+        .map(|name| {
+            let shown: String = name.chars().take(NAME_CHARACTERS_MAX).flat_map(char::escape_debug).collect();
+            Stray { nearest: nearest(&shown, known).map(str::to_owned), name: shown }
+        })
+        .collect();
     strays.sort_unstable_by(|one, other| one.name.cmp(&other.name));
     strays
 }

@@ -111,7 +111,7 @@ fn connection_never_was(error: &(dyn std::error::Error + 'static)) -> bool {
 /// How hyper's client begins what it has to say.
 const HTTP_CLIENT: &str = "client error (";
 
-const TOKEN_HEADER: &str = "x-amz-security-token:";
+const TOKEN_HEADER: &str = "x-amz-security-token";
 
 /// The whole story of an error, from the outside to its root, in one line. Of the SDK's own outermost words nobody
 /// learns anything.
@@ -135,8 +135,9 @@ const REPEATED_REQUEST: &str = "The Canonical String for this request";
 /// A message of ours is one line, and tells no secret; the service's are not so.
 fn one_line(text: &str) -> String {
     let told = text.split(REPEATED_REQUEST).next().unwrap_or_default();
-    let words = told.split_whitespace().map(|word| word.find(TOKEN_HEADER).map_or(word, |at| &word[..at]));
-    let mut line = words.collect::<Vec<_>>().join(" ");
+    // However it is written, and whatever stands between it and the token.
+    let end = told.to_ascii_lowercase().find(TOKEN_HEADER).unwrap_or(told.len());
+    let mut line = told[..end].split_whitespace().collect::<Vec<_>>().join(" ");
     if let Some((end, _)) = line.char_indices().nth(ERROR_CHARACTERS_MAX) {
         line.truncate(end);
         line.push_str("...");
@@ -160,6 +161,16 @@ mod tests {
                        x-amz-security-token:secret\n'";
         let Answer::Denied(said) = verdict(403, "InvalidSignatureException", message) else { panic!() };
         assert_eq!(said, "InvalidSignatureException: The signature does not match.");
+    }
+
+    #[test]
+    fn a_token_is_left_out_however_its_header_is_written() {
+        for header in ["x-amz-security-token:", "X-Amz-Security-Token: ", "x-amz-security-token="] {
+            let Answer::Denied(said) = verdict(403, "AccessDeniedException", &format!("no: {header}secret")) else {
+                panic!()
+            };
+            assert_eq!(said, "AccessDeniedException: no:");
+        }
     }
 
     #[test]
@@ -214,6 +225,6 @@ mod tests {
         let told = "Does not match.\n\nThe Canonical String for this request should have been\n'POST\nx-amz-security-token:secret\n'";
         let Answer::Denied(detail) = verdict(403, "InvalidSignatureException", told) else { panic!("it is denied") };
         assert_eq!(detail, "InvalidSignatureException: Does not match.");
-        assert_eq!(one_line("headers:\n host:h\n 'x-amz-security-token:secret\nend"), "headers: host:h ' end");
+        assert_eq!(one_line("headers:\n host:h\n 'x-amz-security-token:secret\nend"), "headers: host:h '");
     }
 }
