@@ -40,7 +40,7 @@ const KNOWN: [Known; 4] = [
     Known { beginnings: &["earer", "EARER"], shape: r"(?i-u:\bbearer)[ \t:]+(?P<secret>[A-Za-z0-9._~+/=-]{8,})" },
 ];
 /// Each search behind a port may go on to the line's end: behind so many, what looks like a port is masked as well.
-const PORTS_MAX: u32 = 64;
+const PORTS_MAX: u32 = 8;
 const KEY_BEGINS: &str = "-----BEGIN ";
 const KEY_ENDS: &str = "-----END ";
 /// How the name of a private key's block ends.
@@ -277,8 +277,8 @@ mod tests {
             assert_eq!(masked(&[], line), (expected.to_owned(), 1));
         }
         assert_eq!(masked(&[], "http://proxy:8080/@x"), ("http://proxy:8080/@x".to_owned(), 0));
-        let many = format!("{}@", "://a:1/".repeat(100_000));
-        assert_eq!(masked(&[], &many).1, 1, "it ends soon");
+        let many = format!("{}@", "://a:1/".repeat(1_000));
+        assert_eq!(masked(&[], &many).1, 1, "behind so many, what looks like a port is masked");
     }
 
     #[test]
