@@ -144,7 +144,7 @@ fn without_groups_lines_go_to_the_console_as_in_the_local_mode() {
     let ended = stopped(mwaa("worker", "http://127.0.0.1:1", &[]), &["celery-worker"]);
     assert_eq!(ended.code, Some(0), "{}", ended.said);
     let why = "worker: lines go to stdout only: MWAA__LOGGING__AIRFLOW_WORKER_LOG_GROUP_ARN is not set";
-    assert!(ended.said.contains(why) && ended.said.contains("INFO lines go to no log group; "), "{}", ended.said);
+    assert!(ended.said.contains(why) && ended.said.contains("INFO lines go to nowhere; "), "{}", ended.said);
     // The test has a --spool-dir, and there is nothing to spool.
     assert!(!ended.said.contains("does nothing"), "{}", ended.said);
     let stdout = String::from_utf8(ended.stdout.clone()).unwrap();
