@@ -26,7 +26,7 @@ pub fn heads_before_an_edge(bytes: &[u8], file: record::File) -> Option<Vec<usiz
     let places = places(bytes, file);
     let mut window = 0;
     for (nth, first) in places.iter().enumerate() {
-        if window + WINDOW_BYTES - first < HEAD_BYTES_MAX {
+        if (window + WINDOW_BYTES).saturating_sub(*first) < HEAD_BYTES_MAX {
             window = *first;
         }
         for (count, next) in places[nth + 1..].iter().enumerate() {
