@@ -1,6 +1,7 @@
 //! A spool on a disk of its own: a file with ext4 in it, mounted where only logpump and its children see it.
 
 use std::fs;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -62,13 +63,14 @@ impl OwnDisk {
 }
 
 /// No write to it ends before this is dropped.
-pub struct Frozen(PathBuf);
+pub struct Frozen(fs::File);
 
 impl Frozen {
     /// None: this machine has no `fsfreeze`, which is said.
     pub fn freeze(spool: &Path) -> Option<Frozen> {
+        let directory = fs::File::open(spool).unwrap();
         match Command::new("fsfreeze").arg("--freeze").arg(spool).status() {
-            Ok(frozen) if frozen.success() => Some(Frozen(spool.to_owned())),
+            Ok(frozen) if frozen.success() => Some(Frozen(directory)),
             other => {
                 eprintln!("not run: fsfreeze: {other:?}");
                 None
@@ -79,7 +81,9 @@ impl Frozen {
 
 impl Drop for Frozen {
     fn drop(&mut self) {
-        let thawed = Command::new("fsfreeze").arg("--unfreeze").arg(&self.0).status();
-        assert!(thawed.is_ok_and(|thawed| thawed.success()), "{} stays frozen", self.0.display());
+        // By our own descriptor: of a run that is ending, nothing leads there any more.
+        let path = format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd());
+        let thawed = Command::new("fsfreeze").arg("--unfreeze").arg(path).status();
+        assert!(thawed.is_ok_and(|thawed| thawed.success()), "it stays frozen");
     }
 }
